@@ -1,0 +1,1 @@
+"""What every other room may rely on: errors, atomic files, random numbers, configuration."""
