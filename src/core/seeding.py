@@ -39,7 +39,7 @@ def seed_everything(seed: int) -> None:
 def get_rng_state() -> dict[str, Any]:
     """The global random state as tensors and integers only, so that it loads with ``weights_only=True``."""
     version, internal, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     assert name == "MT19937"
     return {
         "torch": torch.get_rng_state(),

@@ -1,0 +1,116 @@
+"""A protocol: which metrics, computed how, averaged over what. Papers differ in all of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml  # type: ignore[import-untyped]
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field, field_validator
+
+from ..core.config import Section, parse_section
+from ..core.errors import ConfigError
+from ..core.files import sha256_json
+
+
+class MetricChoice(Section):
+    """One column of the table.
+
+    Attributes:
+        key: the column's name in ``results.json``.
+        label: the column's heading; defaults to the key in capitals.
+        metric: the metric's name in the registry; defaults to the key.
+        options: keywords of the metric.
+    """
+
+    key: str = Field(min_length=1)
+    label: str = ""
+    metric: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def heading(self) -> str:
+        """What to print above the column."""
+        return self.label or self.key.upper()
+
+    @property
+    def registered_name(self) -> str:
+        """The name to look up in the metric registry."""
+        return self.metric or self.key
+
+
+class Protocol(Section):
+    """How a benchmark measures.
+
+    Attributes:
+        name: what papers can cite, together with the version.
+        version: goes up whenever a number could change.
+        task: of the methods that can be measured.
+        metrics: the columns; the first one orders the report's examples.
+        description: lines printed under each table.
+        mean_over: ``frames`` weighs every frame the same, ``videos`` every video.
+        stride: interpolation only: distance of two input frames (2: triplets).
+    """
+
+    name: str = Field(min_length=1)
+    version: int = Field(ge=1)
+    task: str
+    metrics: tuple[MetricChoice, ...] = Field(min_length=1)
+    description: tuple[str, ...] = ()
+    mean_over: Literal["frames", "videos"] = "frames"
+    stride: int = Field(default=2, ge=2)
+
+    @field_validator("metrics")
+    @classmethod
+    def _unique(cls, value: tuple[MetricChoice, ...]) -> tuple[MetricChoice, ...]:
+        keys = [metric.key for metric in value]
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        if repeated:
+            raise ValueError(f"two metrics have the key {', '.join(repeated)}; keys must be unique")
+        return value
+
+    @property
+    def title(self) -> str:
+        """Name and version, as cited."""
+        return f"{self.name} v{self.version}"
+
+    def identity(self) -> dict[str, Any]:
+        """What the numbers depend on: everything but headings and prose."""
+        value = self.model_dump(mode="json", exclude={"description"})
+        for metric in value["metrics"]:
+            metric["metric"] = metric["metric"] or metric["key"]
+            del metric["label"]
+        return value
+
+    def sha256(self) -> str:
+        """Hash of :meth:`identity`."""
+        return sha256_json(self.identity())
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], where: str = "protocol") -> Protocol:
+        """Check a plain mapping.
+
+        Raises:
+            ConfigError: unknown or missing keys, values out of range.
+        """
+        return parse_section(cls, values, where)
+
+
+def load_protocol(path: str | Path) -> Protocol:
+    """Read a protocol file (YAML).
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or not a valid protocol; the message names it.
+    """
+    try:
+        values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except OSError as error:
+        raise ConfigError(f"cannot read the protocol {str(path)!r}: {error.strerror or error}") from None
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold a mapping, got {type(values).__name__}")
+    return Protocol.from_mapping({str(key): value for key, value in values.items()}, where=str(path))

@@ -1,0 +1,333 @@
+"""Methods x videos: every video is loaded once, every row computed once."""
+
+from __future__ import annotations
+
+import statistics as python_statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..core.errors import ConfigError, DataError
+from ..core.files import sha256_json
+from ..core.provenance import command_line, environment
+from ..datamodules.base import EvaluationDataset
+from ..inference import Context, Method
+from .cache import MethodCache, Pictures
+from .problems import Problem, make_problem
+from .protocol import Protocol
+from .results import (
+    Cost,
+    MethodResult,
+    MetricResult,
+    ProtocolRecord,
+    Published,
+    Results,
+    finite,
+)
+from .samples import FrameKeeper, Gallery, pick_frames, write_clip, write_still
+from .scoring import Column, Row, frame_of, make_columns, score
+from .statistics import aggregate, bootstrap_interval
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set, a protocol, and the methods to compare. Published numbers are found by ``name``."""
+
+    name: str
+    dataset: EvaluationDataset
+    protocol: Protocol
+    methods: Sequence[Method]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run a benchmark; nothing in here changes a number beyond rounding errors.
+
+    Attributes:
+        device: of networks and metrics.
+        precision: ``32-true`` or ``bf16-mixed``, see :class:`framewright.inference.Context`.
+        cache: folder of known rows; None computes everything.
+        pictures: folder for ``clips/`` and ``stills/``; None writes no pictures.
+        clips: number of videos, from the first, shown side by side.
+        clip_frames: output frames per clip.
+        clip_fps: speed of the clips.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+        strict: a metric whose weights are absent is an error.
+        progress: show a progress line; None: if stderr is a terminal.
+        command: recorded in the results; None: the running command.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: str = "32-true"
+    cache: Path | None = None
+    pictures: Path | None = None
+    clips: int = 3
+    clip_frames: int = 24
+    clip_fps: int = 6
+    resamples: int = 10_000
+    seed: int = 0
+    strict: bool = False
+    progress: bool | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished evaluation.
+
+    Attributes:
+        results: what goes into ``results.json``.
+        gallery: the pictures that were written.
+        manifest: of the data set, in full.
+        computed: number of rows (method x video) that were computed.
+        cached: number of rows that were known before.
+    """
+
+    results: Results
+    gallery: Gallery
+    manifest: Mapping[str, Any]
+    computed: int
+    cached: int
+
+
+def run(benchmark: Benchmark, options: RunOptions | None = None) -> Outcome:
+    """Run all methods over all videos and put the table together.
+
+    Videos are loaded one at a time, and each only if a row or a clip of it is missing. Rows go to the cache
+    as soon as they are finished, so that an interrupted evaluation continues where it stopped.
+
+    Raises:
+        ConfigError: no methods, two of one name, an unknown metric, a task without benchmark.
+        DataError: a video cannot be read, or a method returned a wrong number or size of frames.
+        WeightsError: with ``strict``, the weights of a metric are absent.
+    """
+    return _Run(benchmark, options or RunOptions()).execute()
+
+
+@dataclass
+class _State:
+    """One method during a run."""
+
+    method: Method
+    cache: MethodCache
+    rows: list[Row] = field(default_factory=list)
+
+
+class _Run:
+    def __init__(self, benchmark: Benchmark, options: RunOptions) -> None:
+        _check_names(benchmark.methods)
+        self.benchmark = benchmark
+        self.options = options
+        self.protocol = benchmark.protocol
+        self.manifest = benchmark.dataset.describe()
+        self.manifest_sha256 = sha256_json(self.manifest)
+        self.columns = make_columns(self.protocol, options.device, strict=options.strict)
+        context = Context(self.protocol.task, device=options.device, precision=options.precision)
+        self.states = [
+            _State(method, MethodCache(options.cache, method, self.protocol, self.manifest_sha256, context))
+            for method in benchmark.methods
+        ]
+        self.gallery = Gallery()
+        self.computed = 0
+
+    def execute(self) -> Outcome:
+        videos = len(self.benchmark.dataset)
+        if videos == 0:
+            raise DataError(f"the data set {self.benchmark.dataset.name!r} has no videos")
+        hidden = None if self.options.progress is None else not self.options.progress
+        with tqdm(total=videos * len(self.states), desc=self.benchmark.name, unit="row", disable=hidden) as progress:
+            for index in range(videos):
+                self._video(index, progress)
+        _check_ids(self.states[0].rows)
+        self._stills()
+        results = self._results()
+        cached = videos * len(self.states) - self.computed
+        return Outcome(results, self.gallery, self.manifest, self.computed, cached)
+
+    def _video(self, index: int, progress: tqdm[Any]) -> None:
+        rows = [self._known(state, index) for state in self.states]
+        clip = self.options.pictures is not None and index < self.options.clips
+        if not clip and all(row is not None for row in rows):
+            for state, row in zip(self.states, rows, strict=True):
+                assert row is not None
+                state.rows.append(row)
+            progress.update(len(self.states))
+            return
+        problem = self._problem(index)
+        kept: dict[str, Pictures] = {}
+        for state, known in zip(self.states, rows, strict=True):
+            progress.set_postfix_str(state.method.name, refresh=False)
+            name = f"clip-{index:06d}-{self.options.clip_frames}"
+            pictures = state.cache.load_pictures(name) if clip else None
+            row = known
+            if row is None or (clip and pictures is None):
+                keeper = FrameKeeper(self.options.clip_frames)
+                row = score(state.method, problem, self.columns, keeper if clip else None)
+                self.computed += 1
+                if clip:
+                    pictures = keeper.pictures()
+                    state.cache.store_pictures(name, pictures)
+                state.cache.store(index, row)
+            if pictures is not None:
+                kept[state.method.name] = pictures
+            state.rows.append(row)
+            progress.update()
+        if clip and self.options.pictures is not None:
+            folder = self.options.pictures / "clips"
+            limit, fps = self.options.clip_frames, self.options.clip_fps
+            self.gallery.clips.append(write_clip(folder, problem, kept, limit=limit, fps=fps))
+
+    def _known(self, state: _State, index: int) -> Row | None:
+        row = state.cache.load(index)
+        wanted = {column.key for column in self.columns if column.metric is not None}
+        return row if row is not None and wanted <= row.values.keys() else None
+
+    def _problem(self, index: int) -> Problem:
+        video = self.benchmark.dataset[index]
+        return make_problem(video, self.protocol, self.options.device, self.options.precision)
+
+    def _stills(self) -> None:
+        """The worst and the median frame of the best method, as every method made them."""
+        column = next((column for column in self.columns if column.metric is not None), None)
+        if self.options.pictures is None or column is None:
+            return
+        best = self._best(column)
+        if best is None:
+            return
+        values = [row.values[column.key] for row in best.rows]
+        titles = {
+            "worst": f"Worst frame of {best.method.name}",
+            "median": f"Median frame of {best.method.name}",
+        }
+        for role, (video, frame) in pick_frames(values, column.record.higher_is_better).items():
+            problem = self._problem(video)
+            predictions, captions = {}, {}
+            for state in self.states:
+                predictions[state.method.name] = self._frame(state, problem, video, frame)
+                captions[state.method.name] = self._caption(state, video, frame)
+            folder = self.options.pictures / "stills"
+            title = f"{titles[role]} ({column.record.label})"
+            self.gallery.stills.append(write_still(folder, title, problem, frame, predictions, captions))
+
+    def _best(self, column: Column) -> _State | None:
+        sign = 1 if column.record.higher_is_better else -1
+        measured = []
+        for state in self.states:
+            mean = aggregate(*_sums(state.rows, column.key), self.protocol.mean_over)
+            if np.isfinite(mean):
+                measured.append((sign * mean, state))
+        return max(measured, key=lambda pair: pair[0])[1] if measured else None
+
+    def _frame(self, state: _State, problem: Problem, video: int, frame: int) -> torch.Tensor:
+        name = f"still-{video:06d}-{frame:06d}"
+        pictures = state.cache.load_pictures(name)
+        if pictures is None:
+            made = frame_of(state.method, problem, frame)
+            pictures = made.mul(255).round().byte().permute(1, 2, 0).numpy()[None]
+            state.cache.store_pictures(name, pictures)
+        return torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 255
+
+    def _caption(self, state: _State, video: int, frame: int) -> str:
+        parts = []
+        for column in self.columns:
+            value = state.rows[video].values.get(column.key, [None] * (frame + 1))[frame]
+            if value is not None:
+                record = column.record
+                parts.append(f"{record.label} {value:.{record.decimals}f} {record.unit}".strip())
+        return ", ".join(parts)
+
+    def _results(self) -> Results:
+        protocol = ProtocolRecord(
+            name=self.protocol.name,
+            version=self.protocol.version,
+            task=self.protocol.task,
+            mean_over=self.protocol.mean_over,
+            description=list(self.protocol.description),
+            metrics=[column.record for column in self.columns],
+        )
+        return Results(
+            benchmark=self.benchmark.name,
+            protocol=protocol,
+            dataset=self.benchmark.dataset.name,
+            data_manifest=self.manifest_sha256,
+            command=command_line() if self.options.command is None else self.options.command,
+            environment={
+                **environment(),
+                "device": str(self.options.device),
+                "precision": self.options.precision,
+            },
+            methods=[self._method_result(state) for state in self.states],
+        )
+
+    def _method_result(self, state: _State) -> MethodResult:
+        method, rows = state.method, state.rows
+        videos: dict[str, dict[str, float | None]] = {row.video_id: {} for row in rows}
+        for column in self.columns:
+            for row in rows:
+                total, count = row.sum_and_count(column.key) if column.metric is not None else (0.0, 0)
+                videos[row.video_id][column.key] = total / count if count else None
+        seconds = [row.seconds / row.frames for row in rows if row.frames]
+        return MethodResult(
+            name=method.name,
+            source=method.source,
+            weights_sha256=method.weights_sha256,
+            metrics={column.key: self._metric_result(state, column) for column in self.columns},
+            videos=videos,
+            cost=Cost(
+                parameters=method.parameters,
+                seconds_per_frame=python_statistics.median(seconds) if seconds else None,
+            ),
+        )
+
+    def _metric_result(self, state: _State, column: Column) -> MetricResult:
+        record = column.record
+        published = next(
+            (
+                Published(value=p.value, source=p.source, variant=p.variant)
+                for p in state.method.published
+                if p.benchmark == self.benchmark.name and p.metric in (record.key, record.metric)
+            ),
+            None,
+        )
+        shared: dict[str, Any] = {
+            "unit": record.unit,
+            "higher_is_better": record.higher_is_better,
+            "published": published,
+        }
+        if column.metric is None:
+            return MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=column.reason, **shared)
+        sums, counts = _sums(state.rows, column.key)
+        mean_over = self.protocol.mean_over
+        mean = finite(aggregate(sums, counts, mean_over))
+        if mean is None:
+            reason = f"no frame has a finite {record.label}; every prediction equals its target"
+            return MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=reason, **shared)
+        ci95 = bootstrap_interval(sums, counts, mean_over, resamples=self.options.resamples, seed=self.options.seed)
+        return MetricResult(mean=mean, ci95=ci95, n=int((counts > 0).sum()), n_frames=int(counts.sum()), **shared)
+
+
+def _sums(rows: Sequence[Row], key: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    pairs = [row.sum_and_count(key) for row in rows]
+    return np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs], dtype=np.float64)
+
+
+def _check_names(methods: Sequence[Method]) -> None:
+    names = [method.name for method in methods]
+    if not names:
+        raise ConfigError("nothing to evaluate: give at least one method, for example methods.average=frame_average")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigError(f"two methods are called {repeated[0]!r}; names must be unique")
+
+
+def _check_ids(rows: Sequence[Row]) -> None:
+    ids = [row.video_id for row in rows]
+    repeated = sorted({video for video in ids if ids.count(video) > 1})
+    if repeated:
+        raise DataError(f"two videos of the data set have the id {repeated[0]!r}; ids must be unique")

@@ -1,0 +1,1 @@
+"""Data sets, procedural scenes, and how samples are ordered."""

@@ -1,0 +1,101 @@
+"""What a benchmark may name as ``data``: each section builds one evaluation set."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ..core.config import Section, check_known, parse_section
+from .base import EvaluationDataset
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class EvaluationSection(Section):
+    """Keys that every evaluation set has: its ``name`` and at most how many ``videos`` (null: all)."""
+
+    name: str
+    videos: Positive | None = None
+
+    @abstractmethod
+    def build(self, task: str) -> EvaluationDataset:
+        """The evaluation set for networks of a task."""
+
+
+class ScenesEvaluationSection(EvaluationSection):
+    """A versioned set of procedural videos."""
+
+    version: str = "scenes_eval_v1"
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The set with the truth of ``task``."""
+        from .scenes import ScenesEvaluation
+
+        return ScenesEvaluation(self.version, task=task, videos=self.videos)
+
+
+class FolderEvaluationSection(EvaluationSection):
+    """Any folder of videos and frame folders; ``split`` as in training with ``data=folder``."""
+
+    root: str | None = None
+    split: Literal["train", "val", "test", "all"] = "all"
+    max_frames: Annotated[int, Field(ge=3)] | None = 65
+    max_size: Positive | None = None
+    step: Positive = 1
+    exclude: list[str] | None = None
+    on_error: Literal["raise", "skip"] = "raise"
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The videos of the split."""
+        from .folder import FolderEvaluation
+
+        excluded: dict[str, Any] = {} if self.exclude is None else {"exclude": self.exclude}
+        return FolderEvaluation(
+            self.root,
+            self.split,
+            self.max_frames,
+            self.max_size,
+            self.step,
+            self.videos,
+            on_error=self.on_error,
+            **excluded,
+        )
+
+
+class Vimeo90KEvaluationSection(EvaluationSection):
+    """The published test list (or the last 5 % of the training list, ``val``) of Vimeo90K."""
+
+    root: str | None = None
+    split: Literal["test", "val"] = "test"
+    check_size: bool = True
+
+    def build(self, task: str) -> EvaluationDataset:
+        """Triplets or septuplets, by the section's name."""
+        from . import vimeo90k
+
+        triplet = self.name == "vimeo90k_triplet"
+        kind = vimeo90k.Vimeo90KTripletEvaluation if triplet else vimeo90k.Vimeo90KSeptupletEvaluation
+        return kind(self.root, self.split, self.videos, check_size=self.check_size)
+
+
+EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
+    "scenes": ScenesEvaluationSection,
+    "folder": FolderEvaluationSection,
+    "vimeo90k_triplet": Vimeo90KEvaluationSection,
+    "vimeo90k_septuplet": Vimeo90KEvaluationSection,
+}
+
+
+def create_evaluation_set(values: Mapping[str, Any], task: str) -> EvaluationDataset:
+    """Build the evaluation set of a benchmark's ``data`` section.
+
+    Raises:
+        ConfigError: unknown set or key, value out of range.
+        DataError: no root, or the layout below it is not the expected one.
+    """
+    name = str(values.get("name", ""))
+    check_known(name, EVALUATION_SETS, "evaluation set")
+    return parse_section(EVALUATION_SETS[name], values, "data").build(task)

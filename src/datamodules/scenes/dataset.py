@@ -1,0 +1,190 @@
+"""Procedural scenes as training samples for every task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.errors import ConfigError, nearest
+from ..base import TrainingDataset
+from .motion import integer
+from .sampling import limit_loader_threads
+from .scene import Scene
+from .settings import SceneSettings
+from .textures import texture_file, texture_names
+from .truth import (
+    flow_truth,
+    inner_radius,
+    label_truth,
+    low_resolution,
+    matting_truth,
+    removal_mask,
+    to_tensor,
+    to_video,
+    trajectory_truth,
+)
+
+SceneTask = Literal[
+    "interpolation", "flow", "segmentation", "matting", "inpainting", "super_resolution", "stabilization"
+]
+TASKS: tuple[str, ...] = get_args(SceneTask)
+
+# what suits a task better than the general defaults
+TASK_SETTINGS: dict[str, dict[str, Any]] = {
+    "interpolation": {"frames": 3},
+    "flow": {"frames": 3},
+    "segmentation": {"frames": 1},
+    "matting": {"frames": 1, "objects": (1, 4), "hair": 0.6, "foreground_size": (0.3, 0.6), "softness": 2.5},
+    "inpainting": {"frames": 5},
+    "super_resolution": {"frames": 1, "texture_density": (1.2, 3.0), "softness": 0.6},
+    "stabilization": {"frames": 16, "shake": 4.0, "camera_motion": 3.0},
+}
+
+# part of every manifest: raise it when the same settings and generator give other samples
+GENERATOR_VERSION = 1
+
+
+class ScenesDataset(TrainingDataset):
+    """Samples of random scenes; each is a pure function of the generator, the index is not used.
+
+    Samples by task (RGB in [0, 1]; flow in pixels):
+
+    * ``interpolation``: ``image0``, ``image1``, ``target`` (3, H, W) and ``timestep`` (scalar). The outer
+      images are two frames apart; ``target`` is the true scene at ``timestep`` between them.
+    * ``flow``: ``image1``, ``image2`` (3, H, W), two frames apart; ``flow``, ``flow_backward`` (2, H, W);
+      ``occlusion``, ``occlusion_backward`` (1, H, W), 1 = occluded.
+    * ``segmentation``: ``image`` (3, H, W), ``labels`` (H, W) int64, see :data:`~.shapes.CLASSES`.
+    * ``matting``: ``image``, ``alpha``, ``trimap``, ``foreground``, ``background``;
+      ``image = alpha * foreground + (1 - alpha) * background``.
+    * ``inpainting``: ``video`` (T, 3, H, W), ``mask`` (T, 1, H, W) with 1 = hole, ``target`` (T, 3, H, W)
+      without the removed object; video and target are equal outside the mask.
+    * ``super_resolution``: ``high`` (3, H, W), ``low`` (3, H / scale, W / scale).
+    * ``stabilization``: ``video`` (T, 3, H, W) with shake, ``trajectory`` and ``smooth`` (T, 4).
+
+    Args:
+        task: one of the above.
+        height, width: size of the samples in pixels.
+        length: what ``len`` says; samples are endless.
+        timestep: ``middle`` (always 0.5) or ``random`` (uniform in (0, 1)), for interpolation.
+        scale: whole factor of super-resolution; must divide height and width.
+        settings: further :class:`SceneSettings` by name; they win over the task's own defaults.
+
+    Raises:
+        ConfigError: an unknown task or setting, or a value out of range.
+    """
+
+    def __init__(
+        self,
+        task: str = "interpolation",
+        height: int = 112,
+        width: int = 112,
+        *,
+        length: int = 1_000_000,
+        timestep: str = "middle",
+        scale: int = 4,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        if task not in TASKS:
+            raise ConfigError(
+                f"scenes: unknown task {task!r}; expected one of {', '.join(TASKS)}{nearest(task, TASKS)}"
+            )
+        if timestep not in ("middle", "random"):
+            raise ConfigError(f"scenes: timestep={timestep!r} should be 'middle' or 'random'")
+        if length < 1:
+            raise ConfigError(f"scenes: length={length} should be at least 1")
+        if scale < 1 or (task == "super_resolution" and (height % scale or width % scale)):
+            raise ConfigError(f"scenes: scale={scale} should divide the size {height}x{width}")
+        values = {**TASK_SETTINGS[task], **(settings or {}), "height": height, "width": width}
+        self.settings = SceneSettings.from_mapping(values)
+        if task in ("interpolation", "flow") and self.settings.frames < 3:
+            raise ConfigError(f"scenes: task {task} needs frames >= 3, got {self.settings.frames}")
+        self.task, self.length, self.timestep, self.scale = task, length, timestep, scale
+
+    def __len__(self) -> int:
+        return self.length
+
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """A sample of the task, drawn with ``rng`` alone."""
+        limit_loader_threads()
+        scene = Scene(self.settings, rng)
+        sample: dict[str, Tensor] = getattr(self, f"_{self.task}")(scene, rng)
+        return sample
+
+    def describe(self) -> dict[str, Any]:
+        """The manifest: generator version, task, settings, and the photographs with their hashes."""
+        names = texture_names(self.settings.textures)
+        return {
+            "dataset": "scenes",
+            "generator": GENERATOR_VERSION,
+            "task": self.task,
+            "length": self.length,
+            "timestep": self.timestep,
+            "scale": self.scale,
+            "settings": self.settings.to_dict(),
+            "photographs": {name: texture_file(name).sha256 for name in names},
+        }
+
+    def _pair(self) -> tuple[float, float]:
+        """Times of two frames two apart around the middle of the clip, where speeds are as stated."""
+        middle = (self.settings.frames - 1) / 2
+        return middle - 1, middle + 1
+
+    def _interpolation(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        start, end = self._pair()
+        timestep = 0.5 if self.timestep == "middle" else float(np.clip(rng.random(), 0.01, 0.99))
+        return {
+            "image0": to_tensor(scene.image(start)),
+            "image1": to_tensor(scene.image(end)),
+            "target": to_tensor(scene.image(start + timestep * (end - start))),
+            "timestep": torch.tensor(timestep, dtype=torch.float32),
+        }
+
+    def _flow(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        start, end = self._pair()
+        first, second = scene.render(start), scene.render(end)
+        flow, occlusion = flow_truth(scene, first, end)
+        flow_backward, occlusion_backward = flow_truth(scene, second, start)
+        return {
+            "image1": to_tensor(first.composite()),
+            "image2": to_tensor(second.composite()),
+            "flow": flow,
+            "flow_backward": flow_backward,
+            "occlusion": occlusion,
+            "occlusion_backward": occlusion_backward,
+        }
+
+    def _middle(self, scene: Scene) -> float:
+        return (scene.settings.frames - 1) / 2
+
+    def _segmentation(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        frame = scene.render(self._middle(scene))
+        return {"image": to_tensor(frame.composite()), "labels": label_truth(scene, frame)}
+
+    def _matting(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        frame = scene.render(self._middle(scene))
+        # an unknown band as wide as the object would leave no known foreground
+        widest = max(1, min(10, int(inner_radius(frame.alpha(-1)) / 2)))
+        return matting_truth(scene, frame, radius=integer(rng, min(2, widest), widest))
+
+    def _inpainting(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        grow = integer(rng, 1, 4)
+        frames = [scene.render(float(time)) for time in range(self.settings.frames)]
+        return {
+            "video": to_video([frame.composite() for frame in frames]),
+            "mask": torch.from_numpy(np.stack([removal_mask(frame, grow) for frame in frames]))[:, None],
+            "target": to_video([frame.composite(without=-1) for frame in frames]),
+        }
+
+    def _super_resolution(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        high = to_tensor(scene.image(self._middle(scene)))
+        return {"high": high, "low": low_resolution(high, self.scale)}
+
+    def _stabilization(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        times = np.arange(self.settings.frames)
+        trajectory, smooth = trajectory_truth(scene, times)
+        video = to_video([scene.image(float(time)) for time in times])
+        return {"video": video, "trajectory": trajectory, "smooth": smooth}

@@ -1,0 +1,257 @@
+"""What a configuration may name as ``data``: each source makes training samples and validation videos.
+
+``data.name`` chooses the source; the source's section says which further keys there are.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ..core.config import Section, check_known, parse_section
+from ..core.errors import ConfigError
+from .base import EvaluationDataset, TrainingDataset
+from .transforms import TripletTransform
+
+Positive = Annotated[int, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class DataSection(Section):
+    """Keys that every source has.
+
+    ``batch_size`` counts the samples of the global batch, over all processes. ``workers`` are loader
+    processes per training process. ``on_error`` says what a sample that cannot be read does.
+    """
+
+    name: str
+    batch_size: Positive = 8
+    workers: Annotated[int, Field(ge=0)] = 2
+    on_error: Literal["raise", "skip"] = "raise"
+
+
+class CropSection(DataSection):
+    """Keys of sources that cut augmented crops out of photographed frames."""
+
+    crop: Positive | None = 224
+    channel_flip: Probability = 0.5
+    vertical_flip: Probability = 0.5
+    horizontal_flip: Probability = 0.5
+    time_reversal: Probability = 0.5
+    rotation: Probability = 0.75
+    half_scale: Probability = 0.0
+    small: Literal["upscale", "error"] = "upscale"
+
+    def transform(self) -> TripletTransform:
+        """The augmentation that these keys describe."""
+        return TripletTransform(
+            self.crop,
+            self.channel_flip,
+            self.vertical_flip,
+            self.horizontal_flip,
+            self.time_reversal,
+            self.rotation,
+            self.half_scale,
+            self.small,
+        )
+
+
+class ScenesSection(DataSection):
+    """``data=scenes``: procedural scenes, endless and without downloads.
+
+    ``validation`` names the fixed set on which the run validates; null: no validation.
+    """
+
+    crop: Positive = 112
+    timestep: Literal["middle", "any"] = "middle"
+    validation: str | None = "scenes_val_v1"
+
+
+class FolderSection(CropSection):
+    """``data=folder``: your own videos and frame folders below ``root``."""
+
+    root: str | None = None
+    steps: list[Positive] = [1]
+    timestep: Literal["middle", "any"] = "middle"
+    scene_cut: Annotated[float, Field(gt=0, le=1)] | None = None
+    exclude: list[str] | None = None
+    validation_frames: Annotated[int, Field(ge=3)] = 9
+    validation_size: Positive | None = 448
+    validation_videos: Positive | None = 16
+
+
+class Vimeo90KSection(CropSection):
+    """``data=vimeo90k_triplet`` and ``data=vimeo90k_septuplet``: the published layouts below ``root``."""
+
+    root: str | None = None
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 0.95
+    check_size: bool = True
+    validation_limit: Positive | None = 200
+
+
+class DataSource(ABC):
+    """One kind of data: builds its data sets from its checked section, for one task.
+
+    Args:
+        section: the checked ``data`` section.
+        task: task of the network that is trained.
+    """
+
+    section_type: ClassVar[type[DataSection]]
+    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+
+    def __init__(self, section: DataSection, task: str) -> None:
+        if task not in self.tasks:
+            raise ConfigError(
+                f"data={section.name} has no samples for the task {task!r} (it serves {', '.join(self.tasks)})"
+            )
+        self.task = task
+
+    @abstractmethod
+    def training(self) -> TrainingDataset:
+        """The training samples."""
+
+    @abstractmethod
+    def validation(self) -> EvaluationDataset | None:
+        """The validation videos, or None if there are none."""
+
+
+class ScenesSource(DataSource):
+    """Procedural scenes for every task."""
+
+    section_type = ScenesSection
+    tasks = (
+        "interpolation",
+        "flow",
+        "segmentation",
+        "matting",
+        "inpainting",
+        "super_resolution",
+        "stabilization",
+    )
+
+    def __init__(self, section: ScenesSection, task: str) -> None:
+        super().__init__(section, task)
+        self.section = section
+
+    def training(self) -> TrainingDataset:
+        from .scenes import ScenesDataset
+
+        return ScenesDataset(
+            self.task, height=self.section.crop, width=self.section.crop, timestep=self.section.timestep
+        )
+
+    def validation(self) -> EvaluationDataset | None:
+        from .scenes import ScenesEvaluation
+
+        if self.section.validation is None:
+            return None
+        return ScenesEvaluation(self.section.validation, task=self.task)
+
+
+class FolderSource(DataSource):
+    """The user's own videos."""
+
+    section_type = FolderSection
+
+    def __init__(self, section: FolderSection, task: str) -> None:
+        super().__init__(section, task)
+        self.section = section
+        self._excluded: dict[str, Any] = {} if section.exclude is None else {"exclude": section.exclude}
+
+    def training(self) -> TrainingDataset:
+        from .folder import FolderTriplets
+
+        section = self.section
+        return FolderTriplets(
+            section.root,
+            transform=section.transform(),
+            steps=section.steps,
+            timestep=section.timestep,
+            scene_cut=section.scene_cut,
+            on_error=section.on_error,
+            **self._excluded,
+        )
+
+    def validation(self) -> EvaluationDataset | None:
+        from .folder import FolderEvaluation
+
+        section = self.section
+        return FolderEvaluation(
+            section.root,
+            "val",
+            max_frames=section.validation_frames,
+            max_size=section.validation_size,
+            max_videos=section.validation_videos,
+            on_error=section.on_error,
+            **self._excluded,
+        )
+
+
+class Vimeo90KTripletSource(DataSource):
+    """Vimeo90K triplets."""
+
+    section_type = Vimeo90KSection
+
+    def __init__(self, section: Vimeo90KSection, task: str) -> None:
+        super().__init__(section, task)
+        self.section = section
+
+    def training(self) -> TrainingDataset:
+        from .vimeo90k import Vimeo90KTriplet
+
+        section = self.section
+        return Vimeo90KTriplet(section.root, section.transform(), section.train_fraction, section.check_size)
+
+    def validation(self) -> EvaluationDataset | None:
+        from .vimeo90k import Vimeo90KTripletEvaluation
+
+        section = self.section
+        return Vimeo90KTripletEvaluation(
+            section.root, "val", section.validation_limit, section.train_fraction, section.check_size
+        )
+
+
+class Vimeo90KSeptupletSource(Vimeo90KTripletSource):
+    """Vimeo90K septuplets: three of seven frames, any timestep."""
+
+    def training(self) -> TrainingDataset:
+        from .vimeo90k import Vimeo90KSeptuplet
+
+        section = self.section
+        return Vimeo90KSeptuplet(section.root, section.transform(), section.train_fraction, section.check_size)
+
+    def validation(self) -> EvaluationDataset | None:
+        from .vimeo90k import Vimeo90KSeptupletEvaluation
+
+        section = self.section
+        return Vimeo90KSeptupletEvaluation(
+            section.root, "val", section.validation_limit, section.train_fraction, section.check_size
+        )
+
+
+SOURCES: dict[str, type[DataSource]] = {
+    "scenes": ScenesSource,
+    "folder": FolderSource,
+    "vimeo90k_triplet": Vimeo90KTripletSource,
+    "vimeo90k_septuplet": Vimeo90KSeptupletSource,
+}
+
+
+def parse_data(values: Mapping[str, Any]) -> DataSection:
+    """Check the ``data`` section of a configuration.
+
+    Raises:
+        ConfigError: unknown source, unknown key, or value out of range.
+    """
+    name = str(values.get("name", ""))
+    check_known(name, SOURCES, "data source")
+    return parse_section(SOURCES[name].section_type, values, "data")
+
+
+def create_source(section: DataSection, task: str) -> DataSource:
+    """The data source of a checked section."""
+    return SOURCES[section.name](section, task)

@@ -1,0 +1,17 @@
+"""Running a method over a whole video; the only place where frames are looped over."""
+
+from .folder import FolderMethod
+from .interpolation import interpolate_chunks, split_frames
+from .method import Chunk, Context, Method, chunked
+from .network import NetworkMethod
+
+__all__ = [
+    "Chunk",
+    "Context",
+    "FolderMethod",
+    "Method",
+    "NetworkMethod",
+    "chunked",
+    "interpolate_chunks",
+    "split_frames",
+]

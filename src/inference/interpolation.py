@@ -1,0 +1,115 @@
+"""Frame interpolation over a stream of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import ConfigError
+from .method import Chunk, Context
+
+
+class InterpolationSplit(NamedTuple):
+    """A video taken apart: sources ``(N, 3, H, W)``, targets ``((N-1)*(stride-1), 3, H, W)``, their times."""
+
+    sources: Tensor
+    targets: Tensor
+    timesteps: tuple[float, ...]
+
+
+def split_frames(frames: Tensor, stride: int = 2) -> InterpolationSplit:
+    """Use every ``stride``-th frame as input and those in between as targets.
+
+    Frames after the last input have no right neighbour and are left out (with stride 2: the last frame of
+    a video with an even number of frames).
+
+    Args:
+        frames: ``(T, 3, H, W)`` with ``T > stride``.
+        stride: distance of two inputs; 2 gives the triplets of the usual benchmarks, 4 three targets per gap.
+
+    Raises:
+        ValueError: stride below 2 or too few frames.
+    """
+    if stride < 2:
+        raise ValueError(f"stride must be at least 2, got {stride}")
+    gaps = (int(frames.shape[0]) - 1) // stride
+    if gaps < 1:
+        raise ValueError(f"interpolation with stride {stride} needs {stride + 1} frames, got {frames.shape[0]}")
+    used = frames[: gaps * stride + 1]
+    between = torch.arange(used.shape[0]) % stride != 0
+    return InterpolationSplit(used[::stride], used[between], tuple(i / stride for i in range(1, stride)))
+
+
+def interpolate_chunks(
+    net: nn.Module, chunks: Iterable[Chunk], context: Context, *, name: str, pixel_budget: int
+) -> Iterator[Chunk]:
+    """Yield the frames at ``context.timesteps`` between each two consecutive frames.
+
+    One frame is kept over the border of two chunks. What is computed together depends on the position in the
+    video and on the pixel budget, never on how the video was cut into chunks, so the result does not either.
+
+    Args:
+        net: interpolation network on ``context.device``, in eval mode.
+        chunks: the source frames, all of one size.
+        context: timesteps, device and precision.
+        name: of the method, for messages.
+        pixel_budget: upper bound of ``B*H*W`` in one forward pass (a single pair always runs).
+
+    Raises:
+        ConfigError: the network refuses the timesteps (a network for the middle only).
+    """
+    position = 0
+    for pairs in _batches(_pairs(chunks, context.timesteps), pixel_budget):
+        frames = _forward(net, pairs, context, name)
+        yield Chunk(position, frames)
+        position += len(pairs)
+
+
+Pair = tuple[Tensor, Tensor, float]
+
+
+def _pairs(chunks: Iterable[Chunk], timesteps: tuple[float, ...]) -> Iterator[Pair]:
+    previous: Tensor | None = None
+    for chunk in chunks:
+        for frame in chunk.frames:
+            if previous is not None:
+                for timestep in timesteps:
+                    yield previous, frame, timestep
+            previous = frame
+
+
+def _batches(pairs: Iterator[Pair], pixel_budget: int) -> Iterator[list[Pair]]:
+    batch: list[Pair] = []
+    for pair in pairs:
+        batch.append(pair)
+        height, width = pair[0].shape[-2:]
+        if (len(batch) + 1) * height * width > pixel_budget:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _forward(net: nn.Module, pairs: list[Pair], context: Context, name: str) -> Tensor:
+    device = context.device
+    image0 = torch.stack([pair[0] for pair in pairs]).to(device, torch.float32)
+    image1 = torch.stack([pair[1] for pair in pairs]).to(device, torch.float32)
+    timestep: float | Tensor = context.timesteps[0]
+    if len(context.timesteps) > 1:
+        timestep = torch.tensor([pair[2] for pair in pairs], device=device, dtype=torch.float32)
+    # Not inference_mode: a network may keep tensors (sampling grids) that training later needs in autograd.
+    with (
+        torch.no_grad(),
+        torch.autocast(device.type, torch.bfloat16, enabled=context.precision == "bf16-mixed"),
+    ):
+        try:
+            output: Tensor = net(image0, image1, timestep=timestep)
+        except ValueError as error:
+            if context.timesteps == (0.5,):
+                raise
+            steps = ", ".join(f"{step:g}" for step in context.timesteps)
+            raise ConfigError(f"method {name!r} cannot interpolate at t = {steps}: {error}") from error
+    return output.float().clamp(0, 1).cpu()

@@ -1,0 +1,15 @@
+"""Loss terms: modules called ``term(outputs, batch)`` that return one scalar, and their weighted sum."""
+
+from .distillation import MaskedDistillationLoss
+from .laplacian import LaplacianPyramidLoss, laplacian_pyramid_loss
+from .pixel import CharbonnierLoss, L1Loss
+from .weighted_sum import WeightedSum
+
+__all__ = [
+    "CharbonnierLoss",
+    "L1Loss",
+    "LaplacianPyramidLoss",
+    "MaskedDistillationLoss",
+    "WeightedSum",
+    "laplacian_pyramid_loss",
+]

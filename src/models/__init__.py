@@ -1,0 +1,1 @@
+"""Networks as pure ``nn.Module`` classes, each with a card; the registry finds and builds them."""

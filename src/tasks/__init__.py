@@ -1,0 +1,25 @@
+"""The LightningModules, one file per task."""
+
+from __future__ import annotations
+
+from ..core.errors import ConfigError
+from ..training.task_module import TaskModule
+from .interpolation import InterpolationTask
+
+TASK_MODULES: dict[str, type[TaskModule]] = {"interpolation": InterpolationTask}
+
+
+def task_module(task: str) -> type[TaskModule]:
+    """The LightningModule class that trains networks of a task.
+
+    Raises:
+        ConfigError: networks of this task cannot be trained.
+    """
+    if task not in TASK_MODULES:
+        raise ConfigError(
+            f"networks of the task {task!r} cannot be trained; trainable tasks: {', '.join(TASK_MODULES)}"
+        )
+    return TASK_MODULES[task]
+
+
+__all__ = ["TASK_MODULES", "InterpolationTask", "task_module"]

@@ -1,0 +1,1 @@
+"""What every training run shares: the task module, EMA, checkpoints, exact resume, loggers, callbacks."""

@@ -1,0 +1,296 @@
+"""Callbacks of every run: validation on whole videos, early stopping, interruption, progress."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from torch import Tensor
+
+from ..core.errors import FramewrightError
+from ..core.seeding import get_rng_state, set_rng_state
+from ..datamodules.base import EvaluationDataset
+from ..metrics import FrameMetric
+from ..video.montage import side_by_side
+from ..video.writer import VideoWriter
+from .checkpoints import CheckpointKeeper
+from .config import EarlyStoppingSection, ValidationSection
+from .task_module import TaskModule
+
+
+class TrainingInterrupted(FramewrightError):
+    """Training was stopped by a signal, after a checkpoint was written."""
+
+
+def is_step_boundary(trainer: pl.Trainer) -> bool:
+    """Whether the batch that just ended completed an optimizer step (and not only accumulated)."""
+    return not trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+class Validation(Callback):
+    """Predicts whole videos every ``every`` iterations and at the end; logs metrics, writes sample clips.
+
+    Videos go to ranks in turn and the metrics' states are summed, so a video counts exactly once whatever the
+    number of processes. The global random state is put back afterwards: how often one validates does not
+    change the training.
+
+    Args:
+        dataset: the validation videos.
+        metrics: metric objects by key.
+        section: how often and how many.
+        run_directory: sample clips go to its folder ``samples``.
+        keeper: told about every result, to keep the best weights.
+        early_stopping: told about every result.
+        show_media: called with name and path of each sample clip and the iteration.
+    """
+
+    def __init__(
+        self,
+        dataset: EvaluationDataset,
+        metrics: Mapping[str, FrameMetric],
+        section: ValidationSection,
+        run_directory: Path,
+        keeper: CheckpointKeeper,
+        early_stopping: EarlyStopping | None = None,
+        show_media: Callable[[str, Path, int], None] | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.metrics = dict(metrics)
+        self.section = section
+        self.run_directory = run_directory
+        self.keeper = keeper
+        self.early_stopping = early_stopping
+        self.show_media = show_media
+        self.results: dict[str, float] = {}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Validate when it is time."""
+        iteration = int(trainer.global_step)
+        due = iteration % self.section.every == 0 or iteration >= trainer.max_steps
+        if due and is_step_boundary(trainer):
+            assert isinstance(pl_module, TaskModule)
+            self.run(trainer, pl_module)
+
+    def run(self, trainer: pl.Trainer, module: TaskModule) -> None:
+        """Validate now."""
+        state, training = get_rng_state(), module.net.training
+        module.net.eval()
+        try:
+            with torch.no_grad():
+                self.results = self._score(trainer, module)
+        finally:
+            module.net.train(training)
+            set_rng_state(state)
+        iteration = int(trainer.global_step)
+        for logger in trainer.loggers:
+            logger.log_metrics(self.results, step=iteration)
+        if trainer.progress_bar_callback is not None and trainer.is_global_zero:
+            shown = "  ".join(f"{key} {value:.4g}" for key, value in self.results.items())
+            trainer.progress_bar_callback.print(f"iteration {iteration}: {shown}")
+        self.keeper.on_validated(trainer, self.results)
+        if self.early_stopping is not None:
+            self.early_stopping.on_validated(trainer, self.results)
+
+    def _score(self, trainer: pl.Trainer, module: TaskModule) -> dict[str, float]:
+        for metric in self.metrics.values():
+            metric.reset()
+            metric.to(module.device)
+        count = len(self.dataset) if self.section.videos is None else min(self.section.videos, len(self.dataset))
+        for index in range(trainer.global_rank, count, trainer.world_size):
+            video = self.dataset[index]
+            result = module.predict_video(video)
+            target = result.target.to(module.device)
+            for metric in self.metrics.values():
+                metric.update(result.prediction.to(module.device), target)
+            if index < self.section.samples:
+                clips = {**result.shown, "prediction": result.prediction, "target": result.target}
+                self._write_sample(video.id, clips, int(trainer.global_step))
+        return {f"val/{key}": float(metric.compute()) for key, metric in self.metrics.items()}
+
+    def _write_sample(self, video_id: str, clips: Mapping[str, Tensor], iteration: int) -> None:
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in video_id)
+        path = self.run_directory / "samples" / f"iter_{iteration:08d}" / f"{safe}.mp4"
+        frames = side_by_side({label: clip.cpu() for label, clip in clips.items()})
+        with VideoWriter(path, fps=4, size=(frames.shape[1], frames.shape[2])) as writer:
+            writer.write(frames)
+        if self.show_media is not None:
+            self.show_media(f"samples/{safe}", path, iteration)
+
+
+class EarlyStopping(Callback):
+    """Stops the run when the monitored validation metric no longer improves.
+
+    Its counters are part of every checkpoint, so an interrupted run stops at the same iteration as an
+    uninterrupted one.
+    """
+
+    def __init__(self, section: EarlyStoppingSection) -> None:
+        self.section = section
+        self.best: float | None = None
+        self.waited = 0
+        self.reason: str | None = None
+
+    def on_validated(self, trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
+        """Count a validation without improvement; stop after ``patience`` of them."""
+        value, section = metrics[self.section.monitor], self.section
+        gain = None if self.best is None else (value - self.best) * (1 if section.mode == "max" else -1)
+        if gain is None or gain > section.min_delta:
+            self.best, self.waited = value, 0
+            return
+        self.waited += 1
+        if self.waited >= section.patience:
+            trainer.should_stop = True
+            self.reason = (
+                f"early stopping: {section.monitor} has not improved on {self.best:.4g} for {self.waited} validations"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best value and validations waited."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the counters."""
+        self.best, self.waited = state_dict["best"], state_dict["waited"]
+
+
+class Interruption(Callback):
+    """Ctrl-C, SIGTERM or SIGUSR1 finish the iteration, write a checkpoint and then stop.
+
+    A second Ctrl-C stops at once. With several processes they agree on the iteration, every ``agree_every``.
+
+    Args:
+        keeper: writes the checkpoint.
+        resume_hint: the command that continues the run, for the message.
+    """
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, keeper: CheckpointKeeper, resume_hint: str, agree_every: int = 10) -> None:
+        self.keeper = keeper
+        self.resume_hint = resume_hint
+        self.agree_every = agree_every
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the signals for the duration of the training."""
+        self._previous = {number: signal.signal(number, self._handle) for number in self.signals}
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self._release()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._release()
+
+    def _release(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = number
+        print("\nstopping after this iteration; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and stop if a signal has come."""
+        if not is_step_boundary(trainer) or not self._agreed(trainer):
+            return
+        self.keeper.save(trainer)
+        raise TrainingInterrupted(
+            f"stopped at iteration {trainer.global_step}, the checkpoint is written. Continue with: {self.resume_hint}"
+        )
+
+    def _agreed(self, trainer: pl.Trainer) -> bool:
+        if trainer.world_size == 1:
+            return self.received is not None
+        if trainer.global_step % self.agree_every:
+            return False
+        flag = torch.tensor(float(self.received is not None), device=trainer.strategy.root_device)
+        return bool(trainer.strategy.reduce(flag, reduce_op="sum") > 0)
+
+
+class Progress(TQDMProgressBar):
+    """One bar over all iterations: rate, time left, loss, and the share of time spent waiting for data.
+
+    Where the output is not a terminal (a log file), a line is printed every half minute instead.
+    """
+
+    def __init__(self) -> None:
+        interactive = sys.stderr.isatty()
+        super().__init__()
+        self.interactive = interactive
+        if not interactive:
+            self.disable()
+        self._waiting = 0.0
+        self._busy_since = self._ended = self._line_at = self._started = time.monotonic()
+        self._first_iteration = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Reset the clocks."""
+        super().on_train_start(trainer, pl_module)
+        self._started = self._ended = self._line_at = time.monotonic()
+        self._waiting = 0.0
+        self._first_iteration = int(trainer.global_step)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Name the bar after the run, not after an epoch."""
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description("training")
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The time since the last batch ended was spent waiting for this one."""
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        self._waiting += time.monotonic() - self._ended
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Refresh the bar, or print a line."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        now = self._ended = time.monotonic()
+        if not self.interactive and (now - self._line_at > 30 or trainer.global_step == trainer.max_steps):
+            self._line_at = now
+            done = int(trainer.global_step) - self._first_iteration
+            rate = done / max(now - self._started, 1e-9)
+            left = (trainer.max_steps - trainer.global_step) / max(rate, 1e-9)
+            metrics = self.get_metrics(trainer, pl_module)
+            shown = "  ".join(f"{name} {value}" for name, value in metrics.items())
+            self.print(
+                f"iteration {trainer.global_step}/{trainer.max_steps}  {rate:.2f} it/s  "
+                f"{int(left) // 60}:{int(left) % 60:02d} left  {shown}"
+            )
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """What stands behind the bar: loss and data-wait share."""
+        items = super().get_metrics(trainer, pl_module)
+        shown: dict[str, Any] = {}
+        if "train/loss" in items:
+            value = items["train/loss"]
+            shown["loss"] = f"{value:.4g}" if isinstance(value, float) else value
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        shown["data-wait"] = f"{100 * self._waiting / elapsed:.0f}%"
+        return shown
+
+    def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
+        """Print above the bar."""
+        if self.interactive:
+            super().print(*args, sep=sep, **kwargs)
+        else:
+            print(*args, sep=sep, flush=True)

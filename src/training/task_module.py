@@ -1,0 +1,180 @@
+"""The LightningModule that every task with one optimizer builds on."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..core.config import instantiate
+from ..core.errors import TrainingError
+from ..core.files import atomic_path
+from ..datamodules.base import EvaluationVideo
+from ..losses import WeightedSum
+from ..models.registry import model_info
+from .config import OptimSection
+from .ema import Ema
+
+
+@dataclass(frozen=True)
+class VideoPrediction:
+    """What validation scores and shows of one video.
+
+    Attributes:
+        prediction: ``(N, 3, H, W)`` in [0, 1].
+        target: the truth, same shape.
+        shown: further rows of the sample clip by label, same number of frames.
+    """
+
+    prediction: Tensor
+    target: Tensor
+    shown: Mapping[str, Tensor]
+
+
+class TaskModule(pl.LightningModule):
+    """Training of one network with one optimizer and a named sum of losses.
+
+    A task says how a batch becomes network outputs (:meth:`training_outputs`) and how a whole video is
+    predicted (:meth:`predict_video`); everything else is here. Clipping happens on true (unscaled) gradients,
+    whose norm is logged; a loss or a gradient that is not finite stops the run and keeps the batch.
+
+    Args:
+        net: the network; its keys in checkpoints begin with ``net.``.
+        losses: the named sum; it stays outside the module tree, so that frozen networks inside of it never
+            reach checkpoints or optimizers.
+        optim: iterations, optimizer, schedule, clipping, EMA.
+        compile: compile the training forward with ``torch.compile``.
+        allow_targets: packages whose classes ``_target_`` may name beside the default ones.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        losses: WeightedSum,
+        optim: OptimSection,
+        *,
+        compile: bool = False,
+        allow_targets: Iterable[str] = (),
+    ) -> None:
+        super().__init__()
+        self.net = net.train()
+        self.ema = Ema(net, optim.ema) if optim.ema is not None else None
+        self._outside = {"losses": losses}
+        self._optim = optim
+        self._allow_targets = tuple(allow_targets)
+        self._compile = compile
+        #: where the batch of a failed iteration is kept; set by the run
+        self.run_directory: Path | None = None
+
+    @property
+    def losses(self) -> WeightedSum:
+        """The loss terms and their weights."""
+        return self._outside["losses"]
+
+    @property
+    def iteration(self) -> int:
+        """Number of optimizer steps done."""
+        return int(self.trainer.global_step)
+
+    @property
+    def evaluation_net(self) -> nn.Module:
+        """The network that validation, samples and the exported weights use: the average if there is one."""
+        return self.net if self.ema is None else self.ema.net
+
+    @abstractmethod
+    def training_outputs(self, batch: dict[str, Tensor]) -> Any:
+        """The network's outputs for a batch, in the form that the task's losses read."""
+
+    @abstractmethod
+    def predict_video(self, video: EvaluationVideo) -> VideoPrediction:
+        """Predict one whole video with :attr:`evaluation_net` through the inference engine."""
+
+    def on_fit_start(self) -> None:
+        """Move what is outside the module tree to the device."""
+        self.losses.to(self.device)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """One batch: outputs, named losses, their weighted sum."""
+        outputs = self.training_outputs(batch)
+        total, terms = self.losses(outputs, batch)
+        if not bool(torch.isfinite(total)):
+            self._stop_not_finite(terms, batch)
+        size = next(iter(batch.values())).shape[0]
+        logged = {f"train/{name}": value.detach() for name, value in terms.items()}
+        # Lightning takes a value of this name as the loggers' x axis: the iteration that this batch completes
+        self.log("step", float(self.iteration + 1))
+        self.log_dict(logged, batch_size=size, sync_dist=True)
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=size, sync_dist=True)
+        return total
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip and log the gradient norm. Gradients are unscaled here, so that the threshold means itself."""
+        gradients = [
+            parameter.grad
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        scaled = str(self.trainer.precision).startswith("16")
+        # under fp16 the gradient scaler skips such a step by itself and lowers its scale
+        if not scaled and not math.isfinite(float(norm)):
+            names = [n for n, p in self.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+            raise TrainingError(
+                f"the gradient is not finite at iteration {self.iteration} (first of {len(names)} parameters: "
+                f"{names[0] if names else 'norm overflow'}). Lower the learning rate or set optim.gradient_clip."
+            )
+        if self._optim.gradient_clip is not None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grads_with_norm_(parameters, self._optim.gradient_clip, norm)
+        self.log("train/grad_norm", norm)
+        self.log("train/lr", optimizer.param_groups[0]["lr"])
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then let the average follow."""
+        super().optimizer_step(*args, **kwargs)
+        if self.ema is not None:
+            self.ema.update(self.net)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and the per-iteration schedule that the configuration names."""
+        parameters = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        optimizer = instantiate(self._optim.optimizer, parameters, where="optim.optimizer", allow=self._allow_targets)
+        if self._optim.scheduler is None:
+            return optimizer
+        scheduler = instantiate(self._optim.scheduler, optimizer, where="optim.scheduler", allow=self._allow_targets)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what :func:`framewright.load_model` needs, in builtins only."""
+        info = model_info(self.net)
+        checkpoint["framewright"] = {
+            "model": info.name,
+            "options": dict(info.options),
+            "parts": {argument: {"name": p.name, "sha256": p.sha256} for argument, p in info.parts.items()},
+            "iteration": self.iteration,
+            "weights": "live" if self.ema is None else "ema",
+        }
+
+    def _stop_not_finite(self, terms: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> None:
+        bad = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
+        where = ""
+        if self.run_directory is not None:
+            rank = f"_rank{self.global_rank}" if self.trainer.world_size > 1 else ""
+            path = self.run_directory / f"not_finite_{self.iteration:08d}{rank}.pt"
+            kept = {name: value.detach().cpu() for name, value in batch.items() if isinstance(value, Tensor)}
+            with atomic_path(path) as temporary:
+                torch.save(kept, temporary)
+            where = f" The batch is kept in {path}."
+        raise TrainingError(
+            f"the loss is not finite at iteration {self.iteration}: {', '.join(bad) or 'the weighted sum'}.{where} "
+            "Lower the learning rate, set optim.gradient_clip, or look at the batch."
+        )

@@ -1,0 +1,21 @@
+"""Reading and writing videos, frame folders and images: RGB outside, whatever the file holds inside."""
+
+from .base import VideoReader
+from .clips import load_video, save_video
+from .discover import find_videos, is_frame_folder, is_video_file
+from .images import read_image, write_image
+from .reader import open_video
+from .writer import VideoWriter
+
+__all__ = [
+    "VideoReader",
+    "VideoWriter",
+    "find_videos",
+    "is_frame_folder",
+    "is_video_file",
+    "load_video",
+    "open_video",
+    "read_image",
+    "save_video",
+    "write_image",
+]

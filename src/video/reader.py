@@ -1,0 +1,126 @@
+"""Opening a video: a file through decord or PyAV, or a folder of frames."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.errors import DataError, VideoError
+from .base import Frames, VideoReader
+from .decoders import Decoder, DecordDecoder, PyavDecoder, decord_available, suits_decord
+from .discover import IMAGE_SUFFIXES, list_frames
+from .images import read_image
+from .index import VideoIndex, build_index
+
+Backend = Literal["auto", "decord", "pyav"]
+
+FRAME_FOLDER_FPS = Fraction(25)
+
+
+def open_video(path: str | os.PathLike[str], backend: Backend = "auto") -> VideoReader:
+    """Open a video file or a folder of frames.
+
+    Frames are counted from the packets of the file, never taken from its header.
+
+    Args:
+        path: a video file, or a folder of images in natural order (``png jpg bmp tif ppm webp``; 25 fps).
+        backend: ``"auto"`` takes decord where it is known to be right and PyAV otherwise (AV1, VP9, more than
+            8 bit, alpha, rotation, irregular timestamps, unusual containers, no decord on this machine, or
+            when decord fails); ``"decord"`` and ``"pyav"`` insist. Frame folders need neither.
+
+    Raises:
+        VideoError: when the path is missing, empty, truncated, without frames or not a video.
+    """
+    path = Path(path)
+    if backend not in ("auto", "decord", "pyav"):
+        raise ValueError(f"backend is 'auto', 'decord' or 'pyav', not {backend!r}")
+    if path.is_dir():
+        return FolderReader(path)
+    if not path.exists():
+        raise VideoError(f"there is no video {str(path)!r}")
+    return FileReader(path, backend)
+
+
+class FileReader(VideoReader):
+    """Frames of a video file; see :func:`open_video`."""
+
+    def __init__(self, path: Path, backend: Backend = "auto") -> None:
+        self.path = path
+        self.index: VideoIndex = build_index(path)
+        self.fps = self.index.fps
+        self.size = self.index.size
+        self.timestamps = self.index.timestamps
+        self._requested = backend
+        self._decoder: Decoder | None = None
+        self._process = -1
+        self.backend: Literal["decord", "pyav"] = (
+            "decord"
+            if backend == "decord" or (backend == "auto" and suits_decord(self.index) and decord_available())
+            else "pyav"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_decoder": None, "_process": -1}
+
+    def close(self) -> None:
+        if self._decoder is not None and self._process == os.getpid():
+            self._decoder.close()
+        self._decoder = None
+
+    def _open(self) -> Decoder:
+        # a decoder inherited through a fork shares the parent's file position and threads: leave it alone
+        if self._decoder is None or self._process != os.getpid():
+            self._decoder = (DecordDecoder if self.backend == "decord" else PyavDecoder)(self.index)
+            self._process = os.getpid()
+        return self._decoder
+
+    def _read(self, indices: list[int]) -> Frames:
+        try:
+            return self._open().read(indices)
+        except VideoError:
+            self.close()
+            if self.backend == "pyav" or self._requested == "decord":
+                raise
+        self.backend = "pyav"
+        return self._read(indices)
+
+
+class FolderReader(VideoReader):
+    """Frames of a folder of images, all of one size; see :func:`open_video`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._files = list_frames(path)
+        except OSError as error:
+            raise VideoError(f"cannot read the folder {str(path)!r}: {error.strerror or error}") from error
+        if not self._files:
+            kinds = " ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+            raise VideoError(f"the folder {str(path)!r} holds no frames (expected images: {kinds})")
+        self.fps = FRAME_FOLDER_FPS
+        self.timestamps = np.arange(len(self._files)) / float(self.fps)
+        height, width = self._image(0).shape[:2]
+        self.size = (height, width)
+
+    def _image(self, index: int) -> Frames:
+        try:
+            return read_image(self._files[index])
+        except DataError as error:
+            raise VideoError(f"frame {index} of {str(self.path)!r}: {error}") from error
+
+    def _read(self, indices: list[int]) -> Frames:
+        frames = np.empty((len(indices), *self.size, 3), np.uint8)
+        for place, index in enumerate(indices):
+            image = self._image(index)
+            if image.shape[:2] != self.size:
+                height, width = self.size
+                raise VideoError(
+                    f"frame {index} ({self._files[index].name!r}) of {str(self.path)!r} has "
+                    f"{image.shape[1]}x{image.shape[0]} pixels where the first has {width}x{height}"
+                )
+            frames[place] = image
+        return frames

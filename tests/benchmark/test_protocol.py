@@ -1,0 +1,55 @@
+"""Protocols as YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from framewright.benchmark import Protocol, load_protocol
+from framewright.benchmark.scoring import make_columns
+from framewright.core.errors import ConfigError
+from torch import device
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "protocol"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_protocol_file_is_valid_and_its_metrics_exist(path: Path) -> None:
+    protocol = load_protocol(path)
+    assert protocol.name == path.stem
+    assert all(column.metric is not None for column in make_columns(protocol, device("cpu")))
+
+
+def test_unknown_key_names_the_nearest(protocol: Protocol) -> None:
+    with pytest.raises(ConfigError, match=r"protocol.mean_ower.*did you mean 'mean_over'"):
+        Protocol.from_mapping({**protocol.model_dump(), "mean_ower": "frames"})
+
+
+def test_keys_are_unique(protocol: Protocol) -> None:
+    with pytest.raises(ConfigError, match="two metrics have the key psnr"):
+        Protocol.from_mapping({**protocol.model_dump(), "metrics": [{"key": "psnr"}, {"key": "psnr"}]})
+
+
+def test_identity_ignores_prose_and_follows_options(protocol: Protocol) -> None:
+    reworded = protocol.model_copy(update={"description": ("other words",)})
+    assert reworded.sha256() == protocol.sha256()
+    values = protocol.model_dump()
+    values["metrics"][0]["options"] = {"rounded": False}
+    assert Protocol.from_mapping(values).sha256() != protocol.sha256()
+
+
+def test_unknown_metric_is_an_error(protocol: Protocol) -> None:
+    values = {**protocol.model_dump(), "metrics": [{"key": "psrn"}]}
+    with pytest.raises(ConfigError, match="did you mean 'psnr'"):
+        make_columns(Protocol.from_mapping(values), device("cpu"))
+
+
+def test_broken_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the protocol .*none.yaml"):
+        load_protocol(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1,")
+    with pytest.raises(ConfigError, match=r"bad.yaml is not valid YAML"):
+        load_protocol(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigError, match=r"list.yaml must hold a mapping"):
+        load_protocol(tmp_path / "list.yaml")
