@@ -162,7 +162,9 @@ def _flat(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The environment as lines for people."""
     lines = []
     for key, value in environment.items():
-        if isinstance(value, Mapping):
+        if key == "git":
+            text = f"{value['commit']}{' with uncommitted changes' if value['dirty'] else ''}"
+        elif isinstance(value, Mapping):
             text = ", ".join(f"{name} {entry}" for name, entry in value.items())
         elif isinstance(value, list):
             text = ", ".join(str(entry) for entry in value)

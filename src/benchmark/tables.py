@@ -20,7 +20,8 @@ class Cell:
     Attributes:
         value: the mean, or ``-``.
         interval: ``[low, high]``, or empty.
-        rank: 1 for the best, 2 for the second, 0 otherwise. Equal printed values share a rank.
+        rank: 1 for the best, 2 for the second (of three and more methods), 0 otherwise. Equal printed
+            values share a rank.
     """
 
     value: str
@@ -124,7 +125,9 @@ def _ranks(results: Results, column: MetricColumn) -> dict[str, int]:
     if len(printed) < 2:
         return {}
     levels = sorted(set(printed.values()), reverse=column.higher_is_better)
-    return {name: levels.index(value) + 1 for name, value in printed.items() if value in levels[:2]}
+    # among two methods the second is simply the other one
+    marked = levels[: 2 if len(printed) > 2 else 1]
+    return {name: levels.index(value) + 1 for name, value in printed.items() if value in marked}
 
 
 def _count(parameters: int | None) -> str:

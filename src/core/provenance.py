@@ -51,8 +51,8 @@ def environment() -> dict[str, Any]:
 
 
 def command_line(arguments: Sequence[str] | None = None) -> str:
-    """The command as it can be typed again (default: the running one)."""
-    return shlex.join(sys.argv if arguments is None else arguments)
+    """The command as it can be typed again (default: the running one, as it was before anybody parsed it)."""
+    return shlex.join(["python", *sys.orig_argv[1:]] if arguments is None else arguments)
 
 
 def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -99,6 +99,8 @@ def make_method() -> Callable[..., Noisy]:
 @pytest.fixture
 def make_benchmark(protocol: Protocol) -> Callable[..., Benchmark]:
     def make(methods: list[Noisy], dataset: Videos | None = None, **changes: Any) -> Benchmark:
-        return Benchmark("drift_v1", dataset or Videos(), changes.get("protocol", protocol), methods)
+        return Benchmark(
+            "drift_v1", Videos() if dataset is None else dataset, changes.get("protocol", protocol), methods
+        )
 
     return make

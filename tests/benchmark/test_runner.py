@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from framewright.benchmark import Protocol, RunOptions, run, runner
@@ -175,7 +174,7 @@ def test_absent_metric_weights_leave_a_dash_or_are_an_error(
     assert metric.mean is None
     assert metric.reason == "the weights x.pth are absent; put them at /there"
     assert results.method("m").metrics["psnr"].mean is not None
-    with pytest.raises(WeightsError, match="x.pth"):
+    with pytest.raises(WeightsError, match=r"x\.pth"):
         run(make_benchmark([make_method("m", 0.03)]), RunOptions(strict=True))
 
 
@@ -229,8 +228,8 @@ def test_pictures(tmp_path: Path, make_benchmark: Make, make_method: Make) -> No
     for panel in still.panels:
         assert read_image(panel.image).shape == (32, 48, 3)
         assert panel.image.resolve().is_relative_to((tmp_path / "out").resolve())
-    constant = read_image(still.panels[2].error)
-    assert np.ptp(constant.astype(int), axis=(0, 1)).max() < 160, "0.1 everywhere, so no black and no white"
+    small, large = (read_image(still.panels[index].error).mean() for index in (1, 2))
+    assert small < large, "an error of 0.02 is darker than one of 0.1"
 
 
 def test_error_names(make_benchmark: Make, make_method: Make, make_videos: Make) -> None:
@@ -242,7 +241,7 @@ def test_error_names(make_benchmark: Make, make_method: Make, make_videos: Make)
         run(make_benchmark([make_method("m", 0.1)], make_videos(())))
     with pytest.raises(DataError, match="two videos of the data set have the id 'x'"):
         run(make_benchmark([make_method("m", 0.1)], make_videos((3, 3), ("x", "x"))))
-    with pytest.raises(DataError, match="'group/clip 0' cannot be used: .* needs 3 frames, got 2"):
+    with pytest.raises(DataError, match=r"'group/clip 0' cannot be used: .* needs 3 frames, got 2"):
         run(make_benchmark([make_method("m", 0.1)], make_videos((2,))))
 
 
@@ -266,6 +265,6 @@ def test_memory_does_not_grow_with_the_number_of_videos(
         return problem
 
     monkeypatch.setattr(runner, "make_problem", make)
-    run(make_benchmark([make_method("m", 0.1)], make_videos((3,) * 12)))
-    assert len(alive) == 12
+    run(make_benchmark([make_method("m", 0.1)], make_videos((3,) * 5)))
+    assert len(alive) == 5
     assert most <= 1

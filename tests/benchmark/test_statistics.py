@@ -47,9 +47,9 @@ def test_interval_is_exactly_that_of_a_loop_over_the_same_draws() -> None:
 
 
 def test_seed_fixes_the_interval() -> None:
-    first = bootstrap_interval(SUMS, COUNTS, "frames", seed=3)
-    assert first == bootstrap_interval(SUMS, COUNTS, "frames", seed=3)
-    assert first != bootstrap_interval(SUMS, COUNTS, "frames", seed=4)
+    first = bootstrap_interval(SUMS, COUNTS, "frames", seed=3, resamples=99)
+    assert first == bootstrap_interval(SUMS, COUNTS, "frames", seed=3, resamples=99)
+    assert first != bootstrap_interval(SUMS, COUNTS, "frames", seed=4, resamples=99)
 
 
 def test_one_video_has_no_interval() -> None:

@@ -7,7 +7,15 @@ import json
 import pytest
 import torch
 from framewright.core.errors import ConfigError
-from framewright.datamodules.scenes import TASKS, ScenesEvaluation, motion_statistics, scene_motion
+from framewright.datamodules.scenes import (
+    EVALUATION_TEXTURES,
+    TASKS,
+    TRAINING_TEXTURES,
+    VERSIONS,
+    ScenesEvaluation,
+    motion_statistics,
+    scene_motion,
+)
 
 # (video, frame, row, column): RGB in 8-bit levels
 PIXELS = {
@@ -67,10 +75,25 @@ def everything() -> dict[str, torch.Tensor]:
     return {"frames": video.frames, **video.truth}
 
 
-def test_parameters_have_not_changed() -> None:
-    evaluation = ScenesEvaluation("scenes_eval_v1")
+@pytest.mark.parametrize("version", list(VERSIONS))
+def test_parameters_have_not_changed(version: str) -> None:
+    evaluation = ScenesEvaluation(version)
     assert evaluation.parameters_sha256() == evaluation.version.parameters_sha256
-    assert len(evaluation) == 24
+    assert len(evaluation) == {"scenes_eval_v1": 24, "scenes_val_v1": 8}[version]
+
+
+def test_validation_uses_no_photograph_of_the_evaluation() -> None:
+    validation, evaluation = (ScenesEvaluation(v).describe()["photographs"] for v in ("scenes_val_v1", "scenes_eval_v1"))
+    assert set(validation) == set(TRAINING_TEXTURES)
+    assert set(evaluation) == set(EVALUATION_TEXTURES)
+    assert not set(validation.values()) & set(evaluation.values())
+
+
+def test_validation_motion_is_as_stated() -> None:
+    evaluation = ScenesEvaluation("scenes_val_v1")
+    pairs = [scene_motion(evaluation.scene(index)) for index in range(8)]
+    motion = motion_statistics([flow for flow, _ in pairs], [occlusion for _, occlusion in pairs])
+    assert motion.mean == pytest.approx(evaluation.version.motion.mean, rel=1e-2)
 
 
 def test_pixels_have_not_changed() -> None:

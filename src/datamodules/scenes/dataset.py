@@ -69,7 +69,7 @@ class ScenesDataset(TrainingDataset):
         task: one of the above.
         height, width: size of the samples in pixels.
         length: what ``len`` says; samples are endless.
-        timestep: ``middle`` (always 0.5) or ``random`` (uniform in (0, 1)), for interpolation.
+        timestep: ``middle`` (always 0.5) or ``any`` (uniform in (0, 1)), for interpolation.
         scale: whole factor of super-resolution; must divide height and width.
         settings: further :class:`SceneSettings` by name; they win over the task's own defaults.
 
@@ -92,8 +92,8 @@ class ScenesDataset(TrainingDataset):
             raise ConfigError(
                 f"scenes: unknown task {task!r}; expected one of {', '.join(TASKS)}{nearest(task, TASKS)}"
             )
-        if timestep not in ("middle", "random"):
-            raise ConfigError(f"scenes: timestep={timestep!r} should be 'middle' or 'random'")
+        if timestep not in ("middle", "any"):
+            raise ConfigError(f"scenes: timestep={timestep!r} should be 'middle' or 'any'")
         if length < 1:
             raise ConfigError(f"scenes: length={length} should be at least 1")
         if scale < 1 or (task == "super_resolution" and (height % scale or width % scale)):

@@ -27,7 +27,7 @@ from .sampling import limit_loader_threads
 from .scene import Scene, SceneFrame
 from .settings import SceneSettings
 from .statistics import MotionStatistics
-from .textures import texture_file, texture_names
+from .textures import Split, texture_file, texture_names
 from .truth import (
     flow_truth,
     label_truth,
@@ -65,29 +65,33 @@ class EvaluationVersion:
     motion: MotionStatistics
 
 
+def _settings(textures: Split) -> SceneSettings:
+    return SceneSettings(
+        height=192,
+        width=256,
+        frames=9,
+        textures=textures,
+        objects=(3, 5),
+        object_size=(0.1, 0.32),
+        foreground_size=(0.2, 0.36),
+        camera_motion=7.5,
+        object_motion=8.0,
+        max_motion=24.0,
+        spin=0.05,
+        zoom=0.015,
+        texture_density=(1.0, 2.5),
+        hair=0.3,
+        softness=1.5,
+        shake=0.0,
+        quality="exact",
+    )
+
+
 VERSIONS: dict[str, EvaluationVersion] = {
     "scenes_eval_v1": EvaluationVersion(
         seed=20260101,
         videos=24,
-        settings=SceneSettings(
-            height=192,
-            width=256,
-            frames=9,
-            textures="eval",
-            objects=(3, 5),
-            object_size=(0.1, 0.32),
-            foreground_size=(0.2, 0.36),
-            camera_motion=7.5,
-            object_motion=8.0,
-            max_motion=24.0,
-            spin=0.05,
-            zoom=0.015,
-            texture_density=(1.0, 2.5),
-            hair=0.3,
-            softness=1.5,
-            shake=0.0,
-            quality="exact",
-        ),
+        settings=_settings("eval"),
         shake=4.0,
         scale=4,
         trimap_radius=5,
@@ -101,6 +105,26 @@ VERSIONS: dict[str, EvaluationVersion] = {
             above_24=0.02,
             largest=31.8799,
             occluded=0.0762,
+        ),
+    ),
+    # what runs validate on: photographs of the training, so that the evaluation set decides nothing
+    "scenes_val_v1": EvaluationVersion(
+        seed=20260102,
+        videos=8,
+        settings=_settings("train"),
+        shake=4.0,
+        scale=4,
+        trimap_radius=5,
+        mask_grow=2,
+        parameters_sha256="567f9dd3a23fd27a2b54486eb57c0446623fc121c39e1acd2ca5127f7c9bff67",
+        motion=MotionStatistics(
+            mean=8.7237,
+            median=6.9303,
+            above_8=0.448,
+            above_16=0.1224,
+            above_24=0.0028,
+            largest=28.9091,
+            occluded=0.079,
         ),
     ),
 }
@@ -218,7 +242,7 @@ class ScenesEvaluation(EvaluationDataset):
             "trimap_radius": version.trimap_radius,
             "mask_grow": version.mask_grow,
             "parameters_sha256": version.parameters_sha256,
-            "photographs": {name: texture_file(name).sha256 for name in texture_names("eval")},
+            "photographs": {name: texture_file(name).sha256 for name in texture_names(version.settings.textures)},
             "motion_two_frames_apart": version.motion._asdict(),
         }
 

@@ -1,0 +1,319 @@
+"""Reading videos: every frame, in order, from every kind of file, or an error that names file and frame."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import struct
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from framewright.core.errors import VideoError
+from framewright.video import VideoReader, decoders, load_video, open_video, write_image
+from framewright.video.reader import FileReader
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import numbered_frame, one_line, read_numbers
+
+Make = Callable[..., Path]
+needs_decord = pytest.mark.skipif(not decoders.decord_available(), reason="decord is not installed here")
+B_FRAMES = {"bf": "3", "g": "12", "x264-params": "open-gop=1"}
+
+
+def backend_of(reader: VideoReader) -> str:
+    assert isinstance(reader, FileReader)
+    return reader.backend
+
+
+@pytest.mark.parametrize("backend", [pytest.param("decord", marks=needs_decord), "pyav", "auto"])
+def test_constant_rate_with_b_frames(make_video: Make, backend: str) -> None:
+    path = make_video(options=B_FRAMES, fps=Fraction(30000, 1001), sound=True)
+    with open_video(path, backend) as reader:  # type: ignore[arg-type]
+        assert (len(reader), reader.fps, reader.size) == (60, Fraction(30000, 1001), (48, 64))
+        assert reader.timestamps.dtype == np.float64
+        assert np.abs(np.diff(reader.timestamps) - 1001 / 30000).max() < 1e-3
+        chunks = list(reader.iterate(chunk=16))
+        assert [len(chunk) for chunk in chunks] == [16, 16, 16, 12]
+        assert chunks[0].dtype == np.uint8
+        assert read_numbers(np.concatenate(chunks)) == list(range(60))
+        order = [59, 0, 13, 13, 12, 40, 11, 1]
+        assert read_numbers(reader.get(order)) == order
+        assert reader.get([]).shape == (0, 48, 64, 3)
+
+
+def test_both_libraries_give_the_same_colours(make_video: Make) -> None:
+    pytest.importorskip("decord")
+    path = make_video()
+    one, two = open_video(path, "decord").get([3, 30]), open_video(path, "pyav").get([3, 30])
+    assert np.abs(one.astype(int) - two).max() <= 1
+    assert np.abs(one[0].astype(int) - numbered_frame(3, 48, 64))[:10].mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_variable_rate(make_video: Make, suffix: str) -> None:
+    steps = np.random.default_rng(0).integers(10, 90, 60)
+    stamps = np.cumsum(steps) - steps[0]
+    path = make_video(f"variable{suffix}", options=B_FRAMES, stamps_ms=stamps.tolist())
+    reader = open_video(path)
+    assert backend_of(reader) == "pyav"
+    times = reader.timestamps - reader.timestamps[0]
+    assert np.abs(times * 1000 - stamps).max() <= 1
+    assert float(reader.fps) == pytest.approx(59 / (stamps[-1] / 1000), rel=1e-3)
+    assert read_numbers(reader.get(range(60))) == list(range(60))
+    assert read_numbers(reader.get([50, 3, 27])) == [50, 3, 27]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("av1.mp4", "libsvtav1", "yuv420p"),
+        ("vp9.webm", "libvpx-vp9", "yuv420p"),
+        ("vp8.webm", "libvpx", "yuv420p"),
+        ("hevc10.mp4", "libx265", "yuv420p10le"),
+        ("h264_10.mkv", "libx264", "yuv420p10le"),
+        ("mpeg4.avi", "mpeg4", "yuv420p"),
+        ("mpeg2.ts", "mpeg2video", "yuv420p"),
+        ("lossless.mkv", "ffv1", "yuv444p"),
+        ("motion.mov", "mjpeg", "yuvj420p"),
+    ],
+)
+def test_formats(make_video: Make, name: str, codec: str, pixel_format: str) -> None:
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    if codec == "libvpx":
+        options = {"auto-alt-ref": "1", "lag-in-frames": "16"}  # frames that are decoded and never shown
+    path = make_video(name, 30, (64, 96), codec, pixel_format, options)
+    with open_video(path) as reader:
+        assert backend_of(reader) == "pyav"
+        assert (len(reader), reader.size, reader.fps) == (30, (64, 96), 25)
+        assert read_numbers(reader.get(range(30))) == list(range(30))
+        assert read_numbers(reader.get([29, 7, 15])) == [29, 7, 15]
+
+
+@pytest.mark.parametrize("backend", [pytest.param("decord", marks=needs_decord), "pyav"])
+def test_odd_size(make_video: Make, backend: str) -> None:
+    path = make_video("odd.mp4", 5, (37, 51), pixel_format="yuv444p")
+    reader = open_video(path, backend)  # type: ignore[arg-type]
+    assert reader.size == (37, 51)
+    assert read_numbers(reader.get(range(5))) == list(range(5))
+
+
+def test_rotation_is_applied(make_video: Make) -> None:
+    path = make_video("phone.mp4", 3)
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40
+    quarter_turn = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    content[matrix : matrix + 36] = struct.pack(">9i", *quarter_turn)
+    path.write_bytes(content)
+    reader = open_video(path)
+    assert reader.size == (64, 48)
+    turned = reader.get([2])[0]
+    assert read_numbers(np.rot90(turned)[None]) == [2], "clockwise by 90 degrees, as players show it"
+
+
+def test_names(make_video: Make) -> None:
+    path = make_video("ordner mit leerzeichen/ünïcode = 'clip', 日本.mp4", 6)
+    assert read_numbers(open_video(path).get(range(6))) == list(range(6))
+    assert load_video(str(path)).shape == (6, 3, 48, 64)
+
+
+def test_load_video(make_video: Make) -> None:
+    video = load_video(make_video(count=20))
+    assert video.shape == (20, 3, 48, 64)
+    assert video.dtype == torch.float32
+    assert 0 <= video.min() < video.max() <= 1
+    frames = (video * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    assert read_numbers(frames) == list(range(20))
+
+
+def test_wrong_indices(make_video: Make) -> None:
+    reader = open_video(make_video(count=5))
+    for index in (-1, 5):
+        with pytest.raises(IndexError, match=f"frames 0 to 4, not {index}"):
+            reader.get([0, index])
+    with pytest.raises(ValueError, match="chunk"):
+        next(reader.iterate(0))
+    with pytest.raises(ValueError, match="backend"):
+        open_video("x", "opencv")  # type: ignore[arg-type]
+
+
+def read_in_child(reader: VideoReader, queue: multiprocessing.Queue[list[int]]) -> None:
+    queue.put(read_numbers(reader.get([30, 2])))
+
+
+@pytest.mark.parametrize("backend", [pytest.param("decord", marks=needs_decord), "pyav"])
+@pytest.mark.parametrize("method", ["pickle", "fork"])
+def test_readers_travel_to_workers(make_video: Make, backend: str, method: str) -> None:
+    reader = open_video(make_video(), backend)  # type: ignore[arg-type]
+    if method == "pickle":
+        reader.get([5])
+        assert read_numbers(pickle.loads(pickle.dumps(reader)).get([30, 2])) == [30, 2]
+        return
+    if sys.platform == "win32":
+        pytest.skip("no fork on Windows")
+    if backend == "pyav":
+        reader.get([5])  # decord must not have run before a fork; its threads do not survive it
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=read_in_child, args=(reader, queue))
+    child.start()
+    assert queue.get(timeout=60) == [30, 2]
+    child.join()
+    assert read_numbers(reader.get([7])) == [7]
+
+
+def test_closed_readers_open_again(make_video: Make) -> None:
+    with open_video(make_video()) as reader:
+        reader.get([0])
+    assert read_numbers(reader.get([9])) == [9]
+    assert "60 frames, 64x48" in repr(reader)
+
+
+# --- damage -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "front.mp4"])
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.99])
+def test_truncated(make_video: Make, name: str, kept: float) -> None:
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    muxer = {"movflags": "faststart"} if name == "front.mp4" else {}
+    path = make_video(name, codec=codec, muxer=muxer, sound=name != "a.avi")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(VideoError, match="truncated") as caught:
+        open_video(path)
+    one_line(caught, name)
+
+
+def test_header_that_promises_too_much(make_video: Make) -> None:
+    """Index in front, half of the frames cut off, and the length of the box corrected: only counting helps."""
+    path = make_video("short.mp4", muxer={"movflags": "faststart"})
+    content = path.read_bytes()
+    box = content.index(b"mdat") - 4
+    kept = box + (len(content) - box) // 2
+    path.write_bytes(content[:box] + struct.pack(">I", kept - box) + content[box + 4 : kept])
+    with pytest.raises(VideoError, match="truncated") as caught:
+        open_video(path)
+    one_line(caught, "short.mp4")
+
+
+@pytest.mark.parametrize("backend", [pytest.param("decord", marks=needs_decord), "pyav", "auto"])
+def test_damage_in_the_middle_names_the_frame(make_video: Make, backend: str) -> None:
+    av = pytest.importorskip("av")
+    path = make_video("flipped.mp4", options={"g": "12", "bf": "0"})
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    position, size = packets[36]
+    content[position + 5 : position + size] = bytes(255 - byte for byte in content[position + 5 : position + size])
+    path.write_bytes(content)
+    with open_video(path, backend) as reader:  # type: ignore[arg-type]
+        with pytest.raises(VideoError) as caught:
+            list(reader.iterate())
+        one_line(caught, "flipped.mp4", "frame")
+        if backend == "pyav":
+            assert read_numbers(reader.get(range(12))) == list(range(12)), "what is whole can still be read"
+
+
+def test_empty_zero_frames_and_other_files(make_video: Make, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    no_frames = make_video("no_frames.mp4", 0)
+    text = tmp_path / "text.mp4"
+    text.write_text("this is not a video\n" * 100)
+    for path, words in (
+        (empty, "is empty (0 bytes)"),
+        (no_frames, "no_frames.mp4"),
+        (text, "cannot be read as a video"),
+        (tmp_path / "missing.mp4", "there is no video"),
+    ):
+        with pytest.raises(VideoError) as caught:
+            open_video(path)
+        one_line(caught, path.name, words)
+
+
+def test_sound_without_picture(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(VideoError, match="no video stream"):
+        open_video(path)
+
+
+@needs_decord
+def test_decord_that_fails_is_replaced(make_video: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = open_video(make_video())
+    assert backend_of(reader) == "decord"
+
+    def fail(*args: object) -> None:
+        raise VideoError("decord gave up")
+
+    monkeypatch.setattr(decoders.DecordDecoder, "read", fail)
+    assert read_numbers(reader.get([4, 44])) == [4, 44]
+    assert backend_of(reader) == "pyav"
+
+
+@needs_decord
+def test_decord_that_counts_otherwise_is_refused(make_video: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    import decord
+
+    monkeypatch.setattr(decord.VideoReader, "__len__", lambda self: 61)
+    monkeypatch.setattr(decord.VideoReader, "get_frame_timestamp", lambda self, i: np.zeros((61, 2)))
+    path = make_video()
+    with pytest.raises(VideoError, match="decord counts 61 frames"):
+        open_video(path, "decord").get([0])
+    assert read_numbers(open_video(path).get([59])) == [59]
+
+
+def test_a_file_that_changes_is_indexed_again(make_video: Make) -> None:
+    assert len(open_video(make_video("same.mp4", 10))) == 10
+    assert len(open_video(make_video("same.mp4", 20))) == 20
+
+
+# --- folders of frames --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".ppm", ".webp"])
+def test_folder_in_natural_order(frame_folder: Make, suffix: str) -> None:
+    folder = frame_folder("ordner mit ünïcode", suffix=suffix)
+    (folder / "notes.txt").write_text("no frame")
+    (folder / "._frame3.png").write_bytes(b"left behind by another system")
+    with open_video(folder) as reader:
+        assert (len(reader), reader.size) == (12, (37, 64))
+        assert read_numbers(reader.get(range(12))) == list(range(12))
+        assert read_numbers(reader.get([11, 2])) == [11, 2]
+        assert reader.timestamps[1] == pytest.approx(float(1 / reader.fps))
+
+
+def test_bad_folders(frame_folder: Make, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    with pytest.raises(VideoError, match="holds no frames") as caught:
+        open_video(nothing)
+    one_line(caught, "nothing")
+
+    folder = frame_folder()
+    write_image(folder / "frame7.png", numbered_frame(7, 20, 30))
+    with pytest.raises(VideoError, match=r"frame 7 \('frame7.png'\) .* has 30x20 pixels where the first has 64x37"):
+        open_video(folder).get(range(12))
+    (folder / "frame7.png").write_bytes((folder / "frame8.png").read_bytes()[:-20])
+    with pytest.raises(VideoError, match="frame 7 of .*frame7.png.* truncated"):
+        open_video(folder).get(range(12))
+
+
+def test_real_clips(assets: Path) -> None:
+    reader = open_video(assets / "clips" / "onepiece_demo.mp4")
+    assert (len(reader), reader.size) == (181, (480, 640))
+    exact = open_video(assets / "clips" / "onepiece_demo.mp4", "pyav")
+    wanted = [180, 0, 90, 91]
+    assert np.abs(reader.get(wanted).astype(int) - exact.get(wanted)).mean() < 1
+    assert len(open_video(assets / "clips" / "bmx-trees" / "bmx-trees")) == 80
