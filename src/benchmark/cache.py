@@ -36,7 +36,6 @@ class MethodCache:
     def __init__(
         self, folder: Path | None, method: Method, protocol: Protocol, manifest_sha256: str, context: Context
     ) -> None:
-        self.hits = 0
         self.folder: Path | None = None
         fingerprint = method.fingerprint()
         if folder is None or fingerprint is None:
@@ -58,11 +57,15 @@ class MethodCache:
 
     def load(self, index: int) -> Row | None:
         """The row of video ``index``; None if it is unknown or its file is damaged."""
-        value = self._read(index)
-        if value is None:
+        if self.folder is None:
             return None
-        self.hits += 1
-        return value
+        try:
+            value: dict[str, Any] = json.loads((self.folder / f"{index:06d}.json").read_text(encoding="utf-8"))
+            row = Row(**value)
+        except (OSError, ValueError, TypeError):
+            return None
+        lengths = {len(values) for values in row.values.values()}
+        return row if lengths <= {row.frames} else None
 
     def store(self, index: int, row: Row) -> None:
         """Keep the row of video ``index``."""
@@ -84,14 +87,3 @@ class MethodCache:
         if self.folder is not None:
             with atomic_path(self.folder / f"{name}.npz") as temporary:
                 np.savez_compressed(temporary, pictures=pictures)
-
-    def _read(self, index: int) -> Row | None:
-        if self.folder is None:
-            return None
-        try:
-            value: dict[str, Any] = json.loads((self.folder / f"{index:06d}.json").read_text(encoding="utf-8"))
-            row = Row(**value)
-        except (OSError, ValueError, TypeError):
-            return None
-        lengths = {len(values) for values in row.values.values()}
-        return row if lengths <= {row.frames} else None

@@ -72,11 +72,6 @@ class Protocol(Section):
             raise ValueError(f"two metrics have the key {', '.join(repeated)}; keys must be unique")
         return value
 
-    @property
-    def title(self) -> str:
-        """Name and version, as cited."""
-        return f"{self.name} v{self.version}"
-
     def identity(self) -> dict[str, Any]:
         """What the numbers depend on: everything but headings and prose."""
         value = self.model_dump(mode="json", exclude={"description"})

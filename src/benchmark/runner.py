@@ -36,7 +36,11 @@ from .statistics import aggregate, bootstrap_interval
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A data set, a protocol, and the methods to compare. Published numbers are found by ``name``."""
+    """A data set, a protocol, and the methods to compare.
+
+    Published numbers are found by ``name``, with or without the task in front: the numbers that cards give
+    for ``vimeo90k`` stand in the table of ``interpolation_vimeo90k``.
+    """
 
     name: str
     dataset: EvaluationDataset
@@ -287,11 +291,13 @@ class _Run:
 
     def _metric_result(self, state: _State, column: Column) -> MetricResult:
         record = column.record
+        name = self.benchmark.name
+        names = (name, name.removeprefix(f"{self.protocol.task}_"))
         published = next(
             (
                 Published(value=p.value, source=p.source, variant=p.variant)
                 for p in state.method.published
-                if p.benchmark == self.benchmark.name and p.metric in (record.key, record.metric)
+                if p.benchmark in names and p.metric in (record.key, record.metric)
             ),
             None,
         )

@@ -153,7 +153,8 @@ def _notes(results: Results) -> tuple[str, ...]:
     metrics = [metric for method in results.methods for metric in method.metrics.values()]
     videos = max((metric.n for metric in metrics), default=0)
     frames = max((metric.n_frames for metric in metrics), default=0)
-    head = f"{results.dataset}: {videos} videos, {frames} frames; protocol {results.protocol.title}."
+    counted = f"{videos} video{'' if videos == 1 else 's'}, {frames} frame{'' if frames == 1 else 's'}"
+    head = f"{results.dataset}: {counted}; protocol {results.protocol.title}."
     return (head, *results.protocol.description)
 
 

@@ -100,6 +100,4 @@ class LaplacianPyramidLoss(nn.Module):
 
     def forward(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The scalar loss; a mean over samples."""
-        return laplacian_pyramid_loss(
-            select.output(outputs, self.of), select.target(batch, self.target), self.levels
-        )
+        return laplacian_pyramid_loss(select.output(outputs, self.of), select.target(batch, self.target), self.levels)

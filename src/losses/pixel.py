@@ -15,9 +15,7 @@ from . import select
 def _pair(outputs: Any, of: str, batch: Mapping[str, Tensor], target: str) -> tuple[Tensor, Tensor]:
     prediction, truth = select.output(outputs, of), select.target(batch, target)
     if prediction.shape != truth.shape:
-        raise ValueError(
-            f"output {of!r} has shape {tuple(prediction.shape)}, but {target!r} has {tuple(truth.shape)}"
-        )
+        raise ValueError(f"output {of!r} has shape {tuple(prediction.shape)}, but {target!r} has {tuple(truth.shape)}")
     return prediction, truth
 
 

@@ -20,8 +20,7 @@ def output(outputs: Any, name: str) -> Tensor:
     fields = outputs if isinstance(outputs, Mapping) else outputs._asdict()
     if name not in fields:
         raise ConfigError(
-            f"a loss asks for the output {name!r}, but the network gives {', '.join(fields)}"
-            f"{nearest(name, fields)}"
+            f"a loss asks for the output {name!r}, but the network gives {', '.join(fields)}{nearest(name, fields)}"
         )
     value = fields[name]
     if not isinstance(value, Tensor):

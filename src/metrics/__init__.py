@@ -37,9 +37,7 @@ def metric_class(key: str) -> type[FrameMetric]:
         ConfigError: no such metric.
     """
     if key not in _METRICS:
-        raise ConfigError(
-            f"there is no metric {key!r}{nearest(key, _METRICS)}. Known: {', '.join(list_metrics())}"
-        )
+        raise ConfigError(f"there is no metric {key!r}{nearest(key, _METRICS)}. Known: {', '.join(list_metrics())}")
     return _METRICS[key]
 
 
@@ -54,7 +52,6 @@ def create_metric(key: str, **options: Any) -> FrameMetric:
     for name in options:
         if name not in known:
             raise ConfigError(
-                f"the metric {key!r} has no option {name!r}{nearest(name, known)}. "
-                f"Options: {', '.join(known)}"
+                f"the metric {key!r} has no option {name!r}{nearest(name, known)}. Options: {', '.join(known)}"
             )
     return cls(**options)

@@ -91,8 +91,7 @@ def check_frames(prediction: Tensor, target: Tensor) -> None:
         )
     if not (prediction.is_floating_point() and target.is_floating_point()):
         raise ValueError(
-            f"a frame metric expects floating-point frames in [0, 1], got {prediction.dtype} and "
-            f"{target.dtype}"
+            f"a frame metric expects floating-point frames in [0, 1], got {prediction.dtype} and {target.dtype}"
         )
 
 

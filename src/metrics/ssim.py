@@ -60,9 +60,7 @@ def _map(a: Tensor, b: Tensor, *, volume: bool) -> Tensor:
     return luminance * (2 * (product - mean_product) + _C2) / (squares - mean_squares + _C2)
 
 
-def _frame_values(
-    prediction: Tensor, target: Tensor, *, rounded: bool, replicate: bool, volume: bool
-) -> Tensor:
+def _frame_values(prediction: Tensor, target: Tensor, *, rounded: bool, replicate: bool, volume: bool) -> Tensor:
     check_frames(prediction, target)
     # the differences of moments lose too many digits in half precision
     prediction, target = prediction.detach(), target.detach()

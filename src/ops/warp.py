@@ -39,8 +39,7 @@ def warp(image: Tensor, flow: Tensor, padding: Padding = "border", align_corners
     """
     if image.dim() != 4 or flow.dim() != 4 or flow.shape[1] != 2:
         raise ValueError(
-            f"warp expects image (B, C, H, W) and flow (B, 2, H, W), got {tuple(image.shape)} and "
-            f"{tuple(flow.shape)}"
+            f"warp expects image (B, C, H, W) and flow (B, 2, H, W), got {tuple(image.shape)} and {tuple(flow.shape)}"
         )
     if image.shape[0] != flow.shape[0] or image.shape[2:] != flow.shape[2:]:
         raise ValueError(

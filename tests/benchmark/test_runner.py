@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -201,7 +202,10 @@ def test_published_numbers_of_this_benchmark(make_benchmark: Make, make_method: 
         PublishedResult("drift_v1", "psnr", 35.5, "paper, table 2"),
         PublishedResult("drift_v1", "ssim_rife", 0.97, "paper, table 2"),
     )
-    metrics = run(make_benchmark([method])).results.method("m").metrics
+    benchmark = make_benchmark([method])
+    prefixed = dataclasses.replace(benchmark, name="interpolation_drift_v1")
+    metrics = run(prefixed).results.method("m").metrics
+    assert metrics == run(benchmark).results.method("m").metrics
     assert metrics["psnr"].published is not None
     assert metrics["psnr"].published.value == 35.5
     assert metrics["ssim"].published is not None

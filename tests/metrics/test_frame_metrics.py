@@ -30,9 +30,7 @@ def test_psnr_equals_skimage_on_8bit_images() -> None:
     from skimage.metrics import peak_signal_noise_ratio
 
     prediction, target = frames()
-    expected = [
-        peak_signal_noise_ratio(b, a) for a, b in zip(eight_bit(prediction), eight_bit(target), strict=True)
-    ]
+    expected = [peak_signal_noise_ratio(b, a) for a, b in zip(eight_bit(prediction), eight_bit(target), strict=True)]
     np.testing.assert_allclose(create_metric("psnr").frame_values(prediction, target), expected, rtol=1e-9)
 
 
@@ -44,9 +42,7 @@ def test_ssim_equals_skimage(rounded: bool) -> None:
     a = eight_bit(prediction) / 255 if rounded else prediction.permute(0, 2, 3, 1).double().numpy()
     b = target.permute(0, 2, 3, 1).double().numpy()
     expected = [
-        structural_similarity(
-            x, y, gaussian_weights=True, use_sample_covariance=False, data_range=1.0, channel_axis=2
-        )
+        structural_similarity(x, y, gaussian_weights=True, use_sample_covariance=False, data_range=1.0, channel_axis=2)
         for x, y in zip(a, b, strict=True)
     ]
     values = create_metric("ssim", rounded=rounded).frame_values(prediction, target)

@@ -67,9 +67,7 @@ def test_gradients_with_respect_to_image_and_flow() -> None:
         ((1, 3, 4, 5), (1, 2, 4, 5), {"padding": "reflect"}, "'border' or 'zeros'"),
     ],
 )
-def test_bad_arguments(
-    image: tuple[int, ...], flow: tuple[int, ...], options: dict[str, str], message: str
-) -> None:
+def test_bad_arguments(image: tuple[int, ...], flow: tuple[int, ...], options: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         warp(torch.zeros(image), torch.zeros(flow), **options)  # type: ignore[arg-type]
 

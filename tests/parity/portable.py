@@ -190,9 +190,7 @@ class Case:
     def check(self, outputs: Mapping[str, Tensor]) -> None:
         """Compare all outputs (official names, channel order and shapes) at their stated tolerances."""
         stated = self.record["outputs"]
-        assert outputs.keys() == stated.keys(), (
-            f"{self.name}: compare {sorted(stated)}, got {sorted(outputs)}"
-        )
+        assert outputs.keys() == stated.keys(), f"{self.name}: compare {sorted(stated)}, got {sorted(outputs)}"
         failures = []
         for name, expected in stated.items():
             failures += [f"{self.name}.{name}: {f}" for f in compare_output(outputs[name], expected)]
@@ -215,9 +213,7 @@ def compare_output(output: Tensor, expected: Mapping[str, Any]) -> list[str]:
         "absmax": abs(np.abs(flat).max() - expected["absmax"]),
     }
     # "not <=" rather than ">", so that NaN fails
-    return [
-        f"{k} off by {d:.3g} (tolerance {tolerance})" for k, d in deviations.items() if not d <= tolerance
-    ]
+    return [f"{k} off by {d:.3g} (tolerance {tolerance})" for k, d in deviations.items() if not d <= tolerance]
 
 
 def load_case(name: str) -> Case:

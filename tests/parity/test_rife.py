@@ -101,8 +101,6 @@ def test_official_outputs_on_sintel(assets: Path, file: str, build: type[IFNet])
         }
     for name, value in official_names(out).items():
         tolerance = 1e-3 if name.startswith("flow") else 1e-4
-        torch.testing.assert_close(
-            value, golden[name], rtol=0, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        torch.testing.assert_close(value, golden[name], rtol=0, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
     for name, value in losses.items():
         assert float(value) == pytest.approx(float(golden[name]), rel=1e-5), name

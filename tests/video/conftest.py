@@ -63,18 +63,18 @@ def make_video(tmp_path: Path) -> Make:
             stream.height, stream.width = size
             stream.pix_fmt = pixel_format
             stream.codec_context.time_base = unit
+            audio = container.add_stream("aac", rate=48000, layout="mono") if sound else None
             for number in range(count):
                 frame = av.VideoFrame.from_ndarray(numbered_frame(number, *size), format="rgb24")
                 frame.pts = number if stamps_ms is None else stamps_ms[number]
                 frame.time_base = unit
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-            if sound:
-                audio = container.add_stream("aac", rate=48000)
+            if audio is not None:
                 silence = np.zeros((1, 1024), np.float32)
                 for block in range(round(48000 * float(count / fps)) // 1024):
                     part = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
-                    part.sample_rate, part.pts = 48000, block * 1024
+                    part.sample_rate, part.pts, part.time_base = 48000, block * 1024, Fraction(1, 48000)
                     container.mux(audio.encode(part))
                 container.mux(audio.encode(None))
         return path

@@ -145,9 +145,7 @@ def _splat(values: Tensor, flow: Tensor) -> Tensor:
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             index = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long()
             contribution = values * (share * inside).unsqueeze(1)
-            result.scatter_add_(
-                2, index.flatten(1).unsqueeze(1).expand(-1, channels, -1), contribution.flatten(2)
-            )
+            result.scatter_add_(2, index.flatten(1).unsqueeze(1).expand(-1, channels, -1), contribution.flatten(2))
     return result.view(batch, channels, height, width)
 
 

@@ -66,6 +66,5 @@ def require_middle(timestep: float | Tensor, network: str) -> None:
     else:
         given = timestep
     raise ValueError(
-        f"{network} makes the middle frame only (timestep 0.5), got {given}; "
-        "use a network for any time such as rife_m"
+        f"{network} makes the middle frame only (timestep 0.5), got {given}; use a network for any time such as rife_m"
     )

@@ -249,9 +249,7 @@ class IFNet(nn.Module):
         require_middle(timestep, "rife")
         return None
 
-    def _run(
-        self, image0: Tensor, image1: Tensor, target: Tensor | None, time: Tensor | None
-    ) -> InterpolationOutputs:
+    def _run(self, image0: Tensor, image1: Tensor, target: Tensor | None, time: Tensor | None) -> InterpolationOutputs:
         """The network on padded BGR frames; the teacher runs where ``target`` is given."""
         frames = torch.cat((image0, image1), 1)
         constant = frames
@@ -276,9 +274,7 @@ class IFNet(nn.Module):
         assert flow is not None
         teacher_prediction = teacher_flow = None
         if target is not None and self.block_tea is not None:
-            flow_delta, logits_delta = self.block_tea(
-                torch.cat((constant, state, target), 1), flow, self.scales[-1]
-            )
+            flow_delta, logits_delta = self.block_tea(torch.cat((constant, state, target), 1), flow, self.scales[-1])
             teacher_flow = flow + flow_delta
             mask = torch.sigmoid(logits + logits_delta)
             teacher_prediction = _blend(*_warp_both(image0, image1, teacher_flow), mask)
@@ -364,9 +360,7 @@ def _card(
         tiny=_TINY,
         licence="MIT (Megvii Inc.)",
         weights=(
-            OfficialWeights(
-                tag="paper", filename="flownet.pkl", licence="MIT", source=_SOURCE, trained_on=trained_on
-            ),
+            OfficialWeights(tag="paper", filename="flownet.pkl", licence="MIT", source=_SOURCE, trained_on=trained_on),
         ),
         layouts=_LAYOUTS,
         published=published,

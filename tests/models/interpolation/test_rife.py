@@ -214,15 +214,15 @@ def test_which_loss_trains_what() -> None:
     assert not reached(LaplacianPyramidLoss()(out, batch), teacher)
 
 
-def test_a_moving_square_is_learned() -> None:
-    """Sixty small steps take the blend of a moved image clearly closer to the truth."""
+def test_a_moving_texture_is_learned() -> None:
+    """Forty small steps take the result clearly closer to the truth than the average of both frames."""
     torch.manual_seed(0)
-    texture = nn.functional.interpolate(torch.rand(1, 3, 14, 14), size=(112, 112), mode="bicubic").clamp(0, 1)
-    image0, target, image1 = (texture[..., 16:80, 16 + d : 80 + d] for d in (0, 2, 4))
-    net = IFNet(channels=(16, 12, 8), refine=False)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
+    texture = nn.functional.interpolate(torch.rand(1, 3, 10, 10), size=(80, 80), mode="bicubic").clamp(0, 1)
+    image0, target, image1 = (texture[..., 8:56, 8 + d : 56 + d] for d in (0, 2, 4))
+    net = IFNet(channels=(8, 8), scales=(2, 1), refine=False)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
     loss = _loss()
-    for _ in range(60):
+    for _ in range(40):
         total, _ = loss(net.training_outputs(image0, image1, target), {"target": target})
         optimizer.zero_grad()
         total.backward()

@@ -1,0 +1,58 @@
+"""Every experiment composes, validates, and does optimizer steps in its tiny form."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import framewright
+import pytest
+from framewright.benchmark.protocol import load_protocol
+from framewright.cli.entry import compose
+from framewright.cli.evaluate import EvaluateSection
+from framewright.cli.train import check, train
+from framewright.core.config import parse_section
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("experiment", names("experiment"))
+def test_experiment_composes_and_validates(experiment: str) -> None:
+    config = check(compose(CONFIGS, "train", [f"experiment={experiment}"]))
+    assert config.experiment == experiment
+    assert config.final is None or config.final.benchmark in names("benchmark")
+
+
+@pytest.mark.parametrize("experiment", names("experiment"))
+def test_experiment_trains_in_its_tiny_form(experiment: str, tmp_path: Path) -> None:
+    typed = [f"experiment={experiment}", "debug=tiny", "trainer.progress=false", "data.workers=0"]
+    typed += [f"run.dir={tmp_path / 'run'}", "final=null"]
+    run = train(compose(CONFIGS, "train", typed), typed, CONFIGS)
+    with open(run / "metrics.csv", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [int(row["iteration"]) for row in rows] == [1, 2, 3]
+    assert all(float(row["train/loss"]) > 0 for row in rows)
+    net = framewright.load_model(run)
+    assert not net.training
+
+
+@pytest.mark.parametrize("group", ["model", "data", "loss", "trainer", "logger", "callbacks", "debug"])
+def test_every_choice_composes_and_validates(group: str) -> None:
+    for name in names(group):
+        check(compose(CONFIGS, "train", [f"{group}={name}"]))
+
+
+@pytest.mark.parametrize("benchmark", names("benchmark"))
+def test_every_benchmark_composes_and_validates(benchmark: str) -> None:
+    values = compose(CONFIGS, "evaluate", [f"benchmark={benchmark}", "methods.a=frame_average"])
+    config = parse_section(EvaluateSection, values)
+    assert config.benchmark == benchmark
+
+
+@pytest.mark.parametrize("protocol", names("protocol"))
+def test_every_protocol_is_valid(protocol: str) -> None:
+    assert load_protocol(CONFIGS / "protocol" / f"{protocol}.yaml").name == protocol

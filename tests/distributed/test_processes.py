@@ -1,0 +1,48 @@
+"""Two processes and one process with the same global batch do the same thing."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def train(tmp_path: Path, name: str, *overrides: str) -> list[dict[str, str]]:
+    run = tmp_path / name
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "debug=tiny",
+        "final=null",
+        "optim.iterations=4",
+        "optim.accumulate=2",
+        "validation.metrics={psnr: {}}",
+        # 3 videos over 2 processes: one of them validates more than the other
+        "validation.videos=3",
+        "trainer.progress=false",
+        "trainer.threads=1",
+        "data.workers=0",
+        f"run.dir={run}",
+        *overrides,
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    with open(run / "metrics.csv", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_losses_agree_with_one_process(tmp_path: Path) -> None:
+    one = train(tmp_path, "one")
+    two = train(tmp_path, "two", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.threads=1")
+    assert [row["iteration"] for row in one] == [row["iteration"] for row in two] == ["1", "2", "3", "4"]
+    for a, b in zip(one, two, strict=True):
+        assert a.keys() == b.keys()
+        for key, value in a.items():
+            if value:
+                assert float(b[key]) == pytest.approx(float(value), rel=1e-5), (a["iteration"], key)
+    assert one[1]["val/psnr"]
