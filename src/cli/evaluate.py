@@ -59,7 +59,7 @@ def evaluate(values: Mapping[str, Any]) -> Path:
     from ..benchmark.report import write_reports
     from ..benchmark.runner import Benchmark, RunOptions
     from ..benchmark.runner import run as run_benchmark
-    from ..benchmark.tables import markdown
+    from ..benchmark.tables import plain_text
     from ..core.files import make_directory
     from ..datamodules.evaluation_sets import create_evaluation_set
 
@@ -75,21 +75,26 @@ def evaluate(values: Mapping[str, Any]) -> Path:
         methods.append(resolved.method)
     stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     out = Path(config.out or Path("results") / config.benchmark / stamp).expanduser()
+    # a table that is made again under another name knows the rows of the earlier one
+    cache = Path(config.cache).expanduser() if config.cache else (out / "cache" if config.out else out.parent / "cache")
     make_directory(out)
     dataset = create_evaluation_set(config.data, protocol.task)
     options = RunOptions(
         device=device,
         precision=config.precision,
-        cache=Path(config.cache).expanduser() if config.cache else out / "cache",
+        cache=cache,
         pictures=out,
         clips=config.pictures.clips,
         clip_frames=config.pictures.clip_frames,
         resamples=config.resamples,
         strict=config.strict,
     )
-    outcome = run_benchmark(Benchmark(config.benchmark, dataset, protocol, methods), options)
+    # published numbers belong to the whole set only
+    part = config.data.get("videos") is not None or config.data.get("split") == "val"
+    name = f"{config.benchmark}_part" if part else config.benchmark
+    outcome = run_benchmark(Benchmark(name, dataset, protocol, methods), options)
     written = write_reports(outcome.results, out, outcome.gallery, outcome.manifest)
-    print(f"\n{markdown(outcome.results)}")
+    print(f"\n{plain_text(outcome.results)}")
     if outcome.cached:
         print(f"{outcome.cached} of {outcome.cached + outcome.computed} rows were known from {options.cache}")
     print(f"results: {written.results}\nreport:  {written.html}")

@@ -215,14 +215,14 @@ def test_which_loss_trains_what() -> None:
 
 
 def test_a_moving_texture_is_learned() -> None:
-    """Forty small steps take the result clearly closer to the truth than the average of both frames."""
+    """Thirty small steps take the result far closer to the truth than the average of both frames."""
     torch.manual_seed(0)
     texture = nn.functional.interpolate(torch.rand(1, 3, 10, 10), size=(80, 80), mode="bicubic").clamp(0, 1)
-    image0, target, image1 = (texture[..., 8:56, 8 + d : 56 + d] for d in (0, 2, 4))
+    image0, target, image1 = (texture[..., 8:72, 8 + d : 72 + d] for d in (0, 2, 4))
     net = IFNet(channels=(8, 8), scales=(2, 1), refine=False)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3)
     loss = _loss()
-    for _ in range(40):
+    for _ in range(30):
         total, _ = loss(net.training_outputs(image0, image1, target), {"target": target})
         optimizer.zero_grad()
         total.backward()
@@ -230,7 +230,7 @@ def test_a_moving_texture_is_learned() -> None:
     with torch.no_grad():
         error = (net.eval()(image0, image1) - target).square().mean()
     average = ((image0 + image1) / 2 - target).square().mean()
-    assert error < 0.5 * average
+    assert error < 0.25 * average
 
 
 @torch.no_grad()
