@@ -117,8 +117,7 @@ def fetch(model: str, entry: OfficialWeights) -> Path:
                 download(url, target, sha256=entry.sha256, size=entry.size)
             except TransferError as error:
                 raise WeightsError(
-                    f"cannot download the weights {entry.tag!r} of {model!r} from {error}. "
-                    f"{_by_hand(entry, target)}"
+                    f"cannot download the weights {entry.tag!r} of {model!r} from {error}. {_by_hand(entry, target)}"
                 ) from error
             except OSError as error:
                 raise WeightsError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
@@ -258,11 +257,7 @@ def _torch_error(name: str, error: Exception) -> WeightsError:
     text = str(error)
     refused = re.search(r"(?:Unsupported global: GLOBAL|GLOBAL) ([\w.]+)", text)
     if refused is None:
-        refused = (
-            re.search(r"(?:class|function|global|operand|type) '?<?([\w.]+)", text)
-            if "nsafe" in text
-            else None
-        )
+        refused = re.search(r"(?:class|function|global|operand|type) '?<?([\w.]+)", text) if "nsafe" in text else None
     if refused is not None or "Unsupported operand" in text or "Unsupported class" in text:
         culprit = f" (it refers to {refused.group(1)!r})" if refused else ""
         return WeightsError(
@@ -272,9 +267,7 @@ def _torch_error(name: str, error: Exception) -> WeightsError:
     if "TorchScript" in text or "legacy .tar" in text:
         kind = "a TorchScript program" if "TorchScript" in text else "in the format of torch 0.1"
         return WeightsError(f"the file {name!r} is {kind}; expected a state dict saved with torch.save")
-    return WeightsError(
-        f"the weight file {name!r} is damaged, truncated or not a checkpoint ({_first_line(error)})."
-    )
+    return WeightsError(f"the weight file {name!r} is damaged, truncated or not a checkpoint ({_first_line(error)}).")
 
 
 def _first_line(error: BaseException) -> str:
@@ -304,11 +297,7 @@ def unwrap_state_dict(obj: Any) -> dict[str, Tensor]:
 def _open_wrappers(obj: Any, depth: int) -> dict[str, Tensor]:
     if not isinstance(obj, Mapping) or depth > 4:
         return {}
-    inner = {
-        str(key): value
-        for key, value in obj.items()
-        if isinstance(value, Mapping) and _has_tensors(value, depth)
-    }
+    inner = {str(key): value for key, value in obj.items() if isinstance(value, Mapping) and _has_tensors(value, depth)}
     for wrapper in _WRAPPERS:
         if wrapper in inner:
             return _open_wrappers(inner[wrapper], depth + 1)
@@ -325,8 +314,7 @@ def _open_wrappers(obj: Any, depth: int) -> dict[str, Tensor]:
 
 def _has_tensors(obj: Mapping[Any, Any], depth: int) -> bool:
     return any(
-        isinstance(value, Tensor)
-        or (isinstance(value, Mapping) and depth < 4 and _has_tensors(value, depth + 1))
+        isinstance(value, Tensor) or (isinstance(value, Mapping) and depth < 4 and _has_tensors(value, depth + 1))
         for value in obj.values()
     )
 
@@ -334,9 +322,7 @@ def _has_tensors(obj: Mapping[Any, Any], depth: int) -> bool:
 # --- writing ----------------------------------------------------------------------------------------------
 
 
-def save_weights(
-    path: str | os.PathLike[str], state_dict: Mapping[str, Tensor], metadata: Mapping[str, str]
-) -> None:
+def save_weights(path: str | os.PathLike[str], state_dict: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and text metadata as safetensors, atomically.
 
     Raises:

@@ -219,9 +219,7 @@ def test_unwritable_cache(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_parallel_downloads_fetch_once(server: Server) -> None:
     results: list[Path] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(fetch("net", entry(server.url)))) for _ in "abcd"
-    ]
+    threads = [threading.Thread(target=lambda: results.append(fetch("net", entry(server.url)))) for _ in "abcd"]
     for thread in threads:
         thread.start()
     for thread in threads:

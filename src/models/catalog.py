@@ -25,9 +25,7 @@ def get_card(name: str) -> ModelCard:
     """
     cards = all_cards()
     if name not in cards:
-        raise ConfigError(
-            f"there is no model {name!r}{nearest(str(name), cards)} (known: {', '.join(sorted(cards))})"
-        )
+        raise ConfigError(f"there is no model {name!r}{nearest(str(name), cards)} (known: {', '.join(sorted(cards))})")
     return cards[name]
 
 

@@ -101,15 +101,12 @@ def load_model(path: str | os.PathLike[str], *, parts: Mapping[str, str] | None 
     stored = read_stored(path)
     if stored.model is None:
         raise WeightsError(
-            f"{str(stored.path)!r} does not say which network it belongs to; "
-            "name it: create_model(name, weights=path)"
+            f"{str(stored.path)!r} does not say which network it belongs to; name it: create_model(name, weights=path)"
         )
     return _assemble(get_card(stored.model), stored.options, parts or {}, stored, os.fspath(path))
 
 
-def save_model(
-    net: nn.Module, path: str | os.PathLike[str], *, training: Mapping[str, Any] | None = None
-) -> None:
+def save_model(net: nn.Module, path: str | os.PathLike[str], *, training: Mapping[str, Any] | None = None) -> None:
     """Write the weights of a network as safetensors, with all that :func:`load_model` needs.
 
     Args:
@@ -134,8 +131,7 @@ def model_info(net: nn.Module) -> ModelInfo:
     info = getattr(net, _ATTRIBUTE, None)
     if not isinstance(info, ModelInfo):
         raise ConfigError(
-            f"this {type(net).__name__} was not made by create_model or load_model, so its name and options "
-            "are unknown"
+            f"this {type(net).__name__} was not made by create_model or load_model, so its name and options are unknown"
         )
     return info
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
+import functools
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -141,10 +142,11 @@ class DecordDecoder:
     def __init__(self, index: VideoIndex) -> None:
         self._index = index
         name = str(index.path)
-        try:
-            import decord
-        except (ImportError, OSError) as error:
-            raise VideoError(f"cannot read {name!r} with decord: it is not installed here") from error
+        if not index.closed_gops:
+            raise VideoError(f"decord would give wrong frames of {name!r}: its groups of pictures are open")
+        decord = _import_decord()
+        if decord is None:
+            raise VideoError(f"cannot read {name!r} with decord: it is not installed here")
         try:
             self._reader: Any = decord.VideoReader(name, ctx=decord.cpu(0), num_threads=decoder_threads())
             count = len(self._reader)
@@ -186,16 +188,32 @@ def suits_decord(index: VideoIndex) -> bool:
         and "a" not in index.pixel_format.removeprefix("gray")
         and index.rotation == 0
         and index.regular
+        # behind keyframes that are no clean cut (x265's default) it takes neighbouring frames for the wanted ones
+        and index.closed_gops
     )
 
 
 def decord_available() -> bool:
     """Whether decord can be imported (there are no wheels for many machines)."""
-    with contextlib.suppress(ImportError, OSError):
-        import decord  # noqa: F401
+    return _import_decord() is not None
 
-        return True
-    return False
+
+@functools.cache
+def _import_decord() -> Any:
+    """The module decord, or None.
+
+    decord loads its library with RTLD_GLOBAL, and with it the zlib of 2005 that it carries. Whatever is loaded
+    later finds that zlib instead of its own; OpenCV then cannot decode PNG. So the flag is withheld from it.
+    """
+    flag = ctypes.RTLD_GLOBAL
+    setattr(ctypes, "RTLD_GLOBAL", ctypes.RTLD_LOCAL)  # noqa: B010  (declared constant)
+    try:
+        import decord
+    except (ImportError, OSError):
+        return None
+    finally:
+        setattr(ctypes, "RTLD_GLOBAL", flag)  # noqa: B010
+    return decord
 
 
 def _first_line(error: BaseException) -> str:

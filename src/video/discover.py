@@ -22,9 +22,7 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """A sort key under which ``frame2`` stands before ``frame10``; a total order on distinct names."""
     parts = tuple(
-        (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
-        for part in re.split(r"(\d+)", name)
-        if part
+        (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name) if part
     )
     return parts, name
 

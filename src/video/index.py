@@ -35,6 +35,7 @@ class VideoIndex:
         keyframes: positions (in presentation order) of frames at which decoding can start, int64.
         has_pts: whether every packet has its own distinct stamp, without which the file cannot be sought in.
         regular: whether all frames last equally long (up to the rounding of the time base).
+        closed_gops: whether no frame refers to one on the other side of a keyframe.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class VideoIndex:
     keyframes: NDArray[np.int64]
     has_pts: bool
     regular: bool
+    closed_gops: bool
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -108,6 +110,7 @@ def _scan(container: Any, path: Path) -> VideoIndex:
     context = stream.codec_context
     stamps: list[int | None] = []
     keys: list[bool] = []
+    independent = True
     for packet in container.demux(stream):
         if packet.size == 0 or packet.is_discard or _is_hidden(packet, context.name):
             continue
@@ -115,6 +118,7 @@ def _scan(container: Any, path: Path) -> VideoIndex:
             raise VideoError(f"the video {str(path)!r} is truncated or damaged at frame {len(stamps)}")
         stamps.append(packet.pts)
         keys.append(packet.is_keyframe)
+        independent = independent and (not packet.is_keyframe or _resets_decoder(packet, context))
     if not stamps:
         raise VideoError(f"the video {str(path)!r} holds no frames")
 
@@ -146,6 +150,7 @@ def _scan(container: Any, path: Path) -> VideoIndex:
         keyframes=keyframes,
         has_pts=has_pts,
         regular=has_pts and _is_regular(pts),
+        closed_gops=has_pts and independent and _has_closed_gops(known, keys),
     )
 
 
@@ -164,9 +169,7 @@ def _check_announced(stream: Any, path: Path, count: int, pts: NDArray[np.int64]
         return
     step = float(pts[-1] - pts[0]) / (count - 1)
     if duration - (pts[-1] - pts[0] + step) > max(2 * step, 0.01 * duration):
-        raise VideoError(
-            f"the video {str(path)!r} is truncated: it announces {announced} frames and holds {count}"
-        )
+        raise VideoError(f"the video {str(path)!r} is truncated: it announces {announced} frames and holds {count}")
 
 
 def _first_frame(container: Any, path: Path) -> tuple[int, tuple[int, int]]:
@@ -185,6 +188,39 @@ def _is_regular(pts: NDArray[np.int64]) -> bool:
     middle = float(np.median(steps))
     # a coarse time base rounds each stamp by up to half a unit
     return bool(np.abs(steps - middle).max() <= max(1.5, 0.1 * middle))
+
+
+def _resets_decoder(packet: Any, context: Any) -> bool:
+    """Whether a keyframe of H.264 or HEVC is an IDR picture; True for other codecs.
+
+    Reads the NAL units of MP4 and Matroska, which carry their length in front (ISO/IEC 14496-15); where they
+    are stored otherwise the answer is False.
+    """
+    codec, setup = context.codec.canonical_name, context.extradata or b""
+    length_at = {"h264": 4, "hevc": 21}.get(codec)
+    if length_at is None:
+        return True
+    if len(setup) <= length_at or setup[0] != 1:
+        return False
+    width = (setup[length_at] & 3) + 1
+    content, position = bytes(packet), 0
+    while position + width < len(content):
+        header = content[position + width]
+        if (header & 31) == 5 if codec == "h264" else (header >> 1 & 63) in (19, 20):
+            return True
+        position += width + int.from_bytes(content[position : position + width], "big")
+    return False
+
+
+def _has_closed_gops(stamps: list[int], keys: list[bool]) -> bool:
+    """Judged from the stamps in decoding order."""
+    latest_key = stamps[0]
+    for stamp, key in zip(stamps, keys, strict=True):
+        if key:
+            latest_key = stamp
+        elif stamp < latest_key:
+            return False
+    return True
 
 
 def _mean_fps(pts: NDArray[np.int64], time_base: Fraction, nominal: Fraction) -> Fraction:

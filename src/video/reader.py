@@ -20,6 +20,9 @@ Backend = Literal["auto", "decord", "pyav"]
 
 FRAME_FOLDER_FPS = Fraction(25)
 
+# decoders that came along through a fork: destroying one would wait for threads that exist in the parent only
+_inherited: list[Decoder] = []
+
 
 def open_video(path: str | os.PathLike[str], backend: Backend = "auto") -> VideoReader:
     """Open a video file or a folder of frames.
@@ -67,13 +70,17 @@ class FileReader(VideoReader):
         return {**self.__dict__, "_decoder": None, "_process": -1}
 
     def close(self) -> None:
-        if self._decoder is not None and self._process == os.getpid():
-            self._decoder.close()
+        if self._decoder is not None:
+            if self._process == os.getpid():
+                self._decoder.close()
+            else:
+                _inherited.append(self._decoder)
         self._decoder = None
 
     def _open(self) -> Decoder:
-        # a decoder inherited through a fork shares the parent's file position and threads: leave it alone
-        if self._decoder is None or self._process != os.getpid():
+        if self._process != os.getpid():
+            self.close()
+        if self._decoder is None:
             self._decoder = (DecordDecoder if self.backend == "decord" else PyavDecoder)(self.index)
             self._process = os.getpid()
         return self._decoder

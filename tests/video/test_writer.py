@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import torch
 from framewright.core.errors import FramewrightError, VideoError
 from framewright.video import VideoWriter, load_video, open_video, save_video
 
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import numbered_frame, one_line, read_numbers
+from .numbered import numbered_frame, one_line, read_numbers
 
 
 def frames(count: int, height: int = 48, width: int = 64) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -57,16 +55,18 @@ def test_odd_sizes_are_padded(tmp_path: Path) -> None:
 def test_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_text("an earlier result")
-    with pytest.raises(RuntimeError, match="halfway"), VideoWriter(path, 25, (48, 64)) as writer:
-        writer.write(frames(3))
-        raise RuntimeError("halfway")
+
+    def write(*batches: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+        with VideoWriter(path, 25, (48, 64)) as writer:
+            for batch in batches:
+                writer.write(batch)
+
+    with pytest.raises(ValueError, match=r"expected uint8 frames \(N, 48, 64, 3\)"):
+        write(frames(3), frames(1, 50, 64))
     assert path.read_text() == "an earlier result"
     path.unlink()
-    with pytest.raises(VideoError, match="no frame was written"), VideoWriter(path, 25, (48, 64)):
-        pass
-    with pytest.raises(ValueError, match=r"expected uint8 frames \(N, 48, 64, 3\)"):
-        with VideoWriter(path, 25, (48, 64)) as writer:
-            writer.write(frames(1, 50, 64))
+    with pytest.raises(VideoError, match="no frame was written"):
+        write()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from framewright import create_model
 from framewright.core.errors import ConfigError
 from framewright.losses import LaplacianPyramidLoss, MaskedDistillationLoss, WeightedSum
 from framewright.models.interpolation.rife import CARDS, IFNet, IFNetM
@@ -205,7 +208,7 @@ def test_which_loss_trains_what() -> None:
         return any(g is not None and bool((g != 0).any()) for g in gradients)
 
     batch = {"target": target}
-    distillation = MaskedDistillationLoss(threshold=-0.0)(out, batch)
+    distillation = MaskedDistillationLoss(threshold=0.0)(out, batch)
     assert reached(distillation, student)
     assert not reached(distillation, teacher)
     teacher_loss = LaplacianPyramidLoss(of="teacher_prediction")(out, batch)
@@ -262,6 +265,16 @@ def test_exports_as_one_graph() -> None:
     time = torch.tensor([0.3])
     program = torch.export.export(net, (image0, image1, time))
     torch.testing.assert_close(program.module()(image0, image1, time), net(image0, image1, time))
+
+
+@pytest.mark.parametrize("name", ["rife", "rife_m"])
+def test_an_official_checkpoint_loads(name: str, tmp_path: Path) -> None:
+    net = create_model(name, **TINY)
+    # as saved by the official training under DistributedDataParallel
+    state = {f"module.{key}": torch.randn_like(value) for key, value in net.state_dict().items()}
+    torch.save(state, tmp_path / "flownet.pkl")
+    loaded = create_model(name, weights=str(tmp_path / "flownet.pkl"), **TINY)
+    assert all(torch.equal(value, state[f"module.{key}"]) for key, value in loaded.state_dict().items())
 
 
 def test_official_layout_is_recognised() -> None:
