@@ -62,11 +62,12 @@ class CropSection(DataSection):
 class ScenesSection(DataSection):
     """``data=scenes``: procedural scenes, endless and without downloads.
 
-    ``validation`` names the fixed set on which the run validates; null: no validation.
+    ``settings`` are those of :class:`~framewright.datamodules.scenes.SceneSettings`. ``validation`` names the fixed set on which the run validates; null: no validation.
     """
 
     crop: Positive = 112
     timestep: Literal["middle", "any"] = "middle"
+    settings: dict[str, Any] = {}
     validation: str | None = "scenes_val_v1"
 
 
@@ -140,8 +141,13 @@ class ScenesSource(DataSource):
     def training(self) -> TrainingDataset:
         from .scenes import ScenesDataset
 
+        section = self.section
         return ScenesDataset(
-            self.task, height=self.section.crop, width=self.section.crop, timestep=self.section.timestep
+            self.task,
+            height=section.crop,
+            width=section.crop,
+            timestep=section.timestep,
+            settings=section.settings,
         )
 
     def validation(self) -> EvaluationDataset | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import VideoError
+from . import forks
 from .index import VideoIndex
 
 _DECORD_CODECS = ("h264", "hevc", "mpeg4")
@@ -41,6 +42,7 @@ class PyavDecoder:
         self._index = index
         self._position_of = {int(stamp): place for place, stamp in enumerate(index.pts)}
         self._container: Any = None
+        forks.keep(self)
         self._open()
 
     def _open(self) -> None:
@@ -48,7 +50,7 @@ class PyavDecoder:
 
         self.close()
         self._container = av.open(str(self._index.path))
-        self._stream = self._container.streams.video[0]
+        self._stream: Any = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = decoder_threads()
         self._frames: Iterator[Any] = self._container.decode(self._stream)
@@ -58,7 +60,8 @@ class PyavDecoder:
     def close(self) -> None:
         if self._container is not None:
             self._container.close()
-            self._container = None
+            self._container = self._stream = self._latest = None
+            self._frames = iter(())
 
     def read(self, indices: list[int]) -> NDArray[np.uint8]:
         height, width = self._index.size
@@ -141,6 +144,7 @@ class DecordDecoder:
 
     def __init__(self, index: VideoIndex) -> None:
         self._index = index
+        forks.keep(self)
         name = str(index.path)
         if not index.closed_gops:
             raise VideoError(f"decord would give wrong frames of {name!r}: its groups of pictures are open")

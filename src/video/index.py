@@ -174,6 +174,7 @@ def _check_announced(stream: Any, path: Path, count: int, pts: NDArray[np.int64]
 
 def _first_frame(container: Any, path: Path) -> tuple[int, tuple[int, int]]:
     container.seek(0, backward=True)
+    container.streams.video[0].codec_context.thread_count = 1  # threads would cost more than one frame
     for frame in container.decode(video=0):
         rotation = round(frame.rotation / 90) % 4 * 90
         size = (frame.height, frame.width) if rotation % 180 == 0 else (frame.width, frame.height)

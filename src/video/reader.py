@@ -20,9 +20,6 @@ Backend = Literal["auto", "decord", "pyav"]
 
 FRAME_FOLDER_FPS = Fraction(25)
 
-# decoders that came along through a fork: destroying one would wait for threads that exist in the parent only
-_inherited: list[Decoder] = []
-
 
 def open_video(path: str | os.PathLike[str], backend: Backend = "auto") -> VideoReader:
     """Open a video file or a folder of frames.
@@ -70,14 +67,12 @@ class FileReader(VideoReader):
         return {**self.__dict__, "_decoder": None, "_process": -1}
 
     def close(self) -> None:
-        if self._decoder is not None:
-            if self._process == os.getpid():
-                self._decoder.close()
-            else:
-                _inherited.append(self._decoder)
+        if self._decoder is not None and self._process == os.getpid():
+            self._decoder.close()
         self._decoder = None
 
     def _open(self) -> Decoder:
+        # a decoder that came along through a fork shares the parent's file position and lacks its threads
         if self._process != os.getpid():
             self.close()
         if self._decoder is None:

@@ -49,6 +49,7 @@ class VideoWriter:
         self.crf = crf
         self._count = 0
         self._container: Any = None
+        self._stream: Any = None
         self._stack = contextlib.ExitStack()
         if self.path.suffix.lower() not in CONTAINER_SUFFIXES:
             known = " ".join(CONTAINER_SUFFIXES)
@@ -129,7 +130,7 @@ class VideoWriter:
                 self._close_container()
 
     def _close_container(self) -> None:
-        container, self._container = self._container, None
+        container, self._container, self._stream = self._container, None, None
         if container is not None:
             # closing writes the trailer; on the way out of a failure that may fail as well
             with contextlib.suppress(Exception):

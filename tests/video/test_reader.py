@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import pickle
 import struct
@@ -365,3 +366,29 @@ def test_decord_does_not_break_png(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROBE, str(tmp_path / "a.png")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def collect_in_child(queue: multiprocessing.Queue[bool]) -> None:
+    gc.collect()
+    queue.put(True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")
+def test_garbage_of_the_parent_does_not_block_a_child(make_video: Make) -> None:
+    """A forgotten PyAV container is a reference cycle that owns threads."""
+    path = make_video()
+    gc.disable()
+    try:
+        reader = open_video(path, "pyav")
+        reader.get([3])
+        del reader
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        child = context.Process(target=collect_in_child, args=(queue,), daemon=True)
+        child.start()
+        try:
+            assert queue.get(timeout=15)
+        finally:
+            child.kill()
+    finally:
+        gc.enable()
