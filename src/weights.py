@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import sys
@@ -27,6 +28,7 @@ from .core.errors import FramewrightError, WeightsError
 from .core.files import atomic_path, make_directory, sha256_file
 
 _LOCK_TIMEOUT_S = 3600.0
+_PACKED = "framewright"
 
 # order of preference: averaged weights before live ones, a generator before a discriminator
 _WRAPPERS = (
@@ -220,6 +222,8 @@ def _read_safetensors(name: str) -> Checkpoint:
     try:
         with safetensors.safe_open(name, framework="pt", device="cpu") as handle:
             metadata = dict(handle.metadata() or {})
+            if _PACKED in metadata:
+                metadata = json.loads(metadata[_PACKED])
             return Checkpoint({key: handle.get_tensor(key) for key in handle.keys()}, metadata)  # noqa: SIM118
     except (safetensors.SafetensorError, ValueError, OSError) as error:
         raise WeightsError(
@@ -343,6 +347,8 @@ def save_weights(path: str | os.PathLike[str], state_dict: Mapping[str, Tensor],
         storages.add(storage)
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, str(temporary), metadata=dict(metadata))
+            # one entry: the format's writer puts several in random order, and equal weights would differ in bytes
+            packed = {_PACKED: json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)}
+            save_file(tensors, str(temporary), metadata=packed)
     except (OSError, FramewrightError) as error:
         raise WeightsError(f"cannot write the weights {str(path)!r}: {error}") from error

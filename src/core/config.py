@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -120,7 +120,9 @@ def _within(name: str, packages: Iterable[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def check_arguments(target: type[Any], arguments: Mapping[str, Any], where: str, ignore: Iterable[str] = ()) -> None:
+def check_arguments(
+    target: Callable[..., Any], arguments: Mapping[str, Any], where: str, ignore: Iterable[str] = ()
+) -> None:
     """Raise a :class:`ConfigError` for an argument that ``target``'s constructor does not take or misses.
 
     Args:
@@ -144,7 +146,7 @@ def check_arguments(target: type[Any], arguments: Mapping[str, Any], where: str,
             inspect.Parameter.KEYWORD_ONLY,
         )
         if required and name not in ignored:
-            raise ConfigError(f"{where}.{name} is required by {target.__name__} and not set")
+            raise ConfigError(f"{where}.{name} is required by {getattr(target, '__name__', target)} and not set")
 
 
 def instantiate(config: Mapping[str, Any], *arguments: Any, where: str, allow: Iterable[str] = ()) -> Any:

@@ -123,9 +123,7 @@ class FolderTriplets(TrainingDataset):
             ],
         }
 
-    def _read(
-        self, segment: Segment, start: int, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.uint8], float]:
+    def _read(self, segment: Segment, start: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], float]:
         fitting = [step for step in self.steps if start + 2 * step < segment.stop]
         span = 2 * fitting[int(rng.integers(len(fitting)))]
         offset = int(rng.integers(1, span)) if self.timestep == "any" else span // 2

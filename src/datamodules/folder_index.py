@@ -142,9 +142,7 @@ class FolderIndex:
         parts = _parts_by_hash(lengths) if len(lengths) >= 3 else _parts_by_time(lengths)
         ids = _ids(self.root, found)
         self.videos = [
-            FolderVideo(
-                name, ids[name], found[name], **probe, parts={**parts[name], "all": (0, lengths[name])}
-            )
+            FolderVideo(name, ids[name], found[name], **probe, parts={**parts[name], "all": (0, lengths[name])})
             for name, probe in probes.items()
         ]
         self._report()
@@ -194,8 +192,7 @@ class FolderIndex:
             if is_video_file(self.root):
                 return {self.root.name: self.root}, []
             raise DataError(
-                f"data=folder: the data root {str(self.root)!r} is a file, but not a video; "
-                f"set it to {_EXPECTED}"
+                f"data=folder: the data root {str(self.root)!r} is a file, but not a video; set it to {_EXPECTED}"
             )
         # everything is looked for first, so that what the patterns leave out can be told
         paths = [path for path in find_videos(self.root) if path != self.root]
@@ -205,15 +202,13 @@ class FolderIndex:
             self._loose_images = True
         # a name that is not UTF-8 shows its odd bytes as escapes: names go into JSON
         every = {
-            path.relative_to(self.root).as_posix().encode("utf-8", "backslashreplace").decode(): path
-            for path in paths
+            path.relative_to(self.root).as_posix().encode("utf-8", "backslashreplace").decode(): path for path in paths
         }
         excluded = sorted(name for name in every if _matches(name, self.exclude))
         found = {name: every[name] for name in sorted(set(every) - set(excluded))}
         if not found:
             message = (
-                f"data=folder: no video in {str(self.root)!r}; expected {_EXPECTED}. "
-                f"Found: {first_entries(self.root)}"
+                f"data=folder: no video in {str(self.root)!r}; expected {_EXPECTED}. Found: {first_entries(self.root)}"
             )
             if excluded:
                 message += f". Left out by exclude={list(self.exclude)}: {', '.join(excluded[:6])}"
@@ -272,8 +267,7 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _ids(root: Path, found: dict[str, Path]) -> dict[str, str]:
     """Names without the suffix of files, except where two would then be the same."""
     short = {
-        name: name.removesuffix(path.suffix) if path.is_file() and path.stem else name
-        for name, path in found.items()
+        name: name.removesuffix(path.suffix) if path.is_file() and path.stem else name for name, path in found.items()
     }
     counts: dict[str, int] = {}
     for value in short.values():
@@ -294,10 +288,7 @@ def split_names(names: Sequence[str]) -> dict[str, str]:
     validate = sum(name_fraction(name) < _VAL for name in order)
     train = min(max(train, 1), len(order) - 2)
     validate = min(max(validate, train + 1), len(order) - 1)
-    return {
-        name: "train" if rank < train else "val" if rank < validate else "test"
-        for rank, name in enumerate(order)
-    }
+    return {name: "train" if rank < train else "val" if rank < validate else "test" for rank, name in enumerate(order)}
 
 
 def split_frames(frames: int) -> dict[str, tuple[int, int]]:

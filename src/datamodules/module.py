@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ class RunDataModule(pl.LightningDataModule):
         """How many samples all processes together have consumed."""
         assert self.trainer is not None
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        processed = int(progress.processed)
+        processed = int(asdict(progress)["processed"])
         return {"consumed": processed * self.section.batch_size, "batch_size": self.section.batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -74,9 +74,7 @@ class PositionSampler(Sampler[tuple[int, int]]):
             )
         global_batch = batch_size * world_size
         if total_positions < 0 or total_positions % global_batch:
-            raise ValueError(
-                f"total_positions={total_positions} must be a multiple of the global batch {global_batch}"
-            )
+            raise ValueError(f"total_positions={total_positions} must be a multiple of the global batch {global_batch}")
         if not 0 <= start <= total_positions or start % world_size:
             raise ValueError(
                 f"start={start} must lie in 0..{total_positions} and be a multiple of world_size={world_size}"
@@ -158,9 +156,7 @@ class PositionDataset(Dataset[dict[str, Tensor]]):
         if on_error not in ("raise", "skip"):
             raise ConfigError(f"data.on_error={on_error!r}: expected 'raise' or 'skip'")
         if not 0.0 <= max_fraction <= 1.0 or min_skips < 0:
-            raise ConfigError(
-                f"max_fraction={max_fraction} must lie in 0..1 and min_skips={min_skips} not below 0"
-            )
+            raise ConfigError(f"max_fraction={max_fraction} must lie in 0..1 and min_skips={min_skips} not below 0")
         self.dataset = dataset
         self.seed = seed
         self.on_error = on_error

@@ -62,7 +62,8 @@ class CropSection(DataSection):
 class ScenesSection(DataSection):
     """``data=scenes``: procedural scenes, endless and without downloads.
 
-    ``settings`` are those of :class:`~framewright.datamodules.scenes.SceneSettings`. ``validation`` names the fixed set on which the run validates; null: no validation.
+    ``settings`` are those of :class:`~framewright.datamodules.scenes.SceneSettings`. ``validation`` names the
+    fixed set on which the run validates; null: no validation.
     """
 
     crop: Positive = 112

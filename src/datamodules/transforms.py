@@ -98,8 +98,7 @@ class TripletTransform:
             raise ConfigError(f"transform crop={self.crop}: both sides must be at least 1 pixel")
         if self.rotation > 0 and (size is None or size[0] != size[1]):
             raise ConfigError(
-                f"transform rotation={self.rotation} needs a square crop, got crop={self.crop}; "
-                "set rotation=0"
+                f"transform rotation={self.rotation} needs a square crop, got crop={self.crop}; set rotation=0"
             )
 
     @classmethod
@@ -176,9 +175,7 @@ class TripletTransform:
             "timestep": torch.tensor(timestep, dtype=torch.float32),
         }
 
-    def _crop(
-        self, images: Sequence[Image] | Image, halve: bool, top: float, left: float, source: str
-    ) -> Image:
+    def _crop(self, images: Sequence[Image] | Image, halve: bool, top: float, left: float, source: str) -> Image:
         """``(3, h, w, 3)``: resized as the settings say, then cut at the given fractions of the free play."""
         height, width = images[0].shape[:2]
         crop_height, crop_width = self.crop_size or (1, 1)

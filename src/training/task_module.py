@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,7 @@ class TaskModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One batch: outputs, named losses, their weighted sum."""
         outputs = self.training_outputs(batch)
+        total: Tensor
         total, terms = self.losses(outputs, batch)
         if not bool(torch.isfinite(total)):
             self._stop_not_finite(terms, batch)
@@ -159,7 +160,7 @@ class TaskModule(pl.LightningModule):
         checkpoint["framewright"] = {
             "model": info.name,
             "options": dict(info.options),
-            "parts": {argument: {"name": p.name, "sha256": p.sha256} for argument, p in info.parts.items()},
+            "parts": {argument: asdict(part) for argument, part in info.parts.items()},
             "iteration": self.iteration,
             "weights": "live" if self.ema is None else "ema",
         }

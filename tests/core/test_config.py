@@ -34,7 +34,7 @@ def test_all_problems_are_listed_at_once() -> None:
 
 
 def test_a_text_where_a_number_belongs() -> None:
-    with pytest.raises(ConfigError, match="inner.rate: .*number.*'abc'"):
+    with pytest.raises(ConfigError, match=r"inner.rate: .*number.*'abc'"):
         parse_section(Outer, {"iterations": 1, "inner": {"rate": "abc"}})
 
 
@@ -69,7 +69,7 @@ def test_arguments_are_checked_before_anything_is_built() -> None:
     optimizer = {"_target_": "torch.optim.AdamW", "lrr": 1e-3}
     with pytest.raises(ConfigError, match=r"unknown key 'optim.optimizer.lrr'; did you mean 'lr'"):
         resolve_target(optimizer, where="optim.optimizer", positional=1)
-    with pytest.raises(ConfigError, match="loss.x.num_embeddings is required"):
+    with pytest.raises(ConfigError, match=r"loss.x.num_embeddings is required"):
         resolve_target({"_target_": "torch.nn.Embedding", "embedding_dim": 3}, where="loss.x")
 
 
@@ -88,5 +88,5 @@ def test_nested_targets_are_built_and_checked() -> None:
 
 def test_values_that_a_constructor_refuses_are_named() -> None:
     weights = [torch.nn.Parameter(torch.zeros(1))]
-    with pytest.raises(ConfigError, match="optim.optimizer: AdamW refused its arguments.*-1"):
+    with pytest.raises(ConfigError, match=r"optim.optimizer: AdamW refused its arguments.*-1"):
         instantiate({"_target_": "torch.optim.AdamW", "lr": -1}, weights, where="optim.optimizer")

@@ -13,9 +13,14 @@ from framewright.core.files import atomic_path, make_directory, sha256_file, wri
 def test_a_failed_write_leaves_the_old_file_and_no_remains(tmp_path: Path) -> None:
     target = tmp_path / "value.json"
     write_json(target, {"a": 1})
-    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("disk full")
+
+    def interrupted() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        interrupted()
     assert json.loads(target.read_text()) == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["value.json"]
 
@@ -29,7 +34,7 @@ def test_not_a_number_is_never_written_as_json(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(FramewrightError, match="cannot write to the folder .*file"):
+    with pytest.raises(FramewrightError, match=r"cannot write to the folder .*file"):
         make_directory(file / "below")
 
 

@@ -268,11 +268,7 @@ def test_evaluation_options(tmp_path):
 
 def test_no_frame_is_in_two_splits(mixed):
     parts = {
-        split: {
-            (s.video.name, frame)
-            for s in FolderIndex(mixed).segments(split)
-            for frame in range(s.start, s.stop)
-        }
+        split: {(s.video.name, frame) for s in FolderIndex(mixed).segments(split) for frame in range(s.start, s.stop)}
         for split in ("train", "val", "test", "all")
     }
     assert not parts["train"] & parts["val"]
@@ -292,9 +288,7 @@ def test_manifest_names_content_and_split_but_no_place(mixed, tmp_path):
     assert FolderTriplets(moved).describe() == manifest
     write_video(moved / ODD_NAMES[0], base=60)
     changed = FolderTriplets(moved).describe()
-    assert [a["name"] for a, b in zip(changed["videos"], manifest["videos"], strict=True) if a != b] == [
-        ODD_NAMES[0]
-    ]
+    assert [a["name"] for a, b in zip(changed["videos"], manifest["videos"], strict=True) if a != b] == [ODD_NAMES[0]]
 
 
 def test_large_files_are_hashed_at_their_ends(tmp_path, monkeypatch):
@@ -408,9 +402,7 @@ def test_workers_read_the_same_samples(mixed):
 
     def samples(workers):
         sampler = PositionSampler(32, len(dataset), seed=1, batch_size=4)
-        loader = DataLoader(
-            PositionDataset(dataset, seed=1), batch_size=4, sampler=sampler, num_workers=workers
-        )
+        loader = DataLoader(PositionDataset(dataset, seed=1), batch_size=4, sampler=sampler, num_workers=workers)
         return [batch["target"] for batch in loader]
 
     torch.testing.assert_close(samples(2), samples(0), rtol=0, atol=0)

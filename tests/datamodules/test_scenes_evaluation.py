@@ -83,7 +83,9 @@ def test_parameters_have_not_changed(version: str) -> None:
 
 
 def test_validation_uses_no_photograph_of_the_evaluation() -> None:
-    validation, evaluation = (ScenesEvaluation(v).describe()["photographs"] for v in ("scenes_val_v1", "scenes_eval_v1"))
+    validation, evaluation = (
+        ScenesEvaluation(v).describe()["photographs"] for v in ("scenes_val_v1", "scenes_eval_v1")
+    )
     assert set(validation) == set(TRAINING_TEXTURES)
     assert set(evaluation) == set(EVALUATION_TEXTURES)
     assert not set(validation.values()) & set(evaluation.values())

@@ -64,9 +64,7 @@ def test_each_switch_does_its_own_thing(option, expected):
 
 def test_rotation_gives_each_of_the_four_directions():
     frames = images(16, 16)
-    transform = TripletTransform(
-        16, channel_flip=0, vertical_flip=0, horizontal_flip=0, time_reversal=0, rotation=0.75
-    )
+    transform = TripletTransform(16, channel_flip=0, vertical_flip=0, horizontal_flip=0, time_reversal=0, rotation=0.75)
     turns = [images_to_tensor(np.rot90(frames[1], k)) for k in range(4)]
     seen = np.zeros(4, dtype=int)
     for seed in range(200):

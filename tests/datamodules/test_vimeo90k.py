@@ -114,9 +114,7 @@ def test_wrong_size_is_an_error_unless_relaxed(septuplet):
 
 
 def test_wrong_layouts_are_told(tmp_path, septuplet):
-    with pytest.raises(
-        DataError, match=r"needs a folder: set data\.root=<folder> to the unpacked vimeo_triplet"
-    ):
+    with pytest.raises(DataError, match=r"needs a folder: set data\.root=<folder> to the unpacked vimeo_triplet"):
         Vimeo90KTriplet(None)
     with pytest.raises(DataError, match=r"no such place' does not exist; set data\.root"):
         Vimeo90KTriplet(tmp_path / "no such place")
@@ -135,9 +133,7 @@ def test_damaged_copies_are_told(tmp_path):
     root = build(tmp_path / "copy", "tri", 3, size=(8, 8), written={0, 1, 19})
     (root / "sequences/00001/0002/im2.png").unlink()
     dataset = Vimeo90KTriplet(root, transform=PLAIN, check_size=False, train_fraction=1.0)
-    with pytest.raises(
-        DataError, match=r"missing image '.*0002/im2\.png'; its folder holds 'im1\.png', 'im3\.png'"
-    ):
+    with pytest.raises(DataError, match=r"missing image '.*0002/im2\.png'; its folder holds 'im1\.png', 'im3\.png'"):
         dataset.sample(1, np.random.default_rng(0))
     with pytest.raises(DataError, match=r"missing image '.*0003/im1\.png'.*does not exist"):
         dataset.sample(2, np.random.default_rng(0))

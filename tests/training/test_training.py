@@ -70,9 +70,7 @@ def test_a_checkpoint_holds_network_average_and_optimizer_only(run_training: Run
 
 
 def test_overfitting_one_batch_drives_the_loss_down(run_training: Run) -> None:
-    run = run_training(
-        "debug.repeat_batches=1", "optim.iterations=60", "validation.every=100", "checkpoint.every=100"
-    )
+    run = run_training("debug.repeat_batches=1", "optim.iterations=60", "validation.every=100", "checkpoint.every=100")
     losses = [float(row["train/loss"]) for row in rows(run)]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
