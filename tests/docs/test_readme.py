@@ -1,0 +1,38 @@
+"""What the README and the docs say is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import framewright
+import pytest
+from framewright.models.overview import networks_table
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_table_of_networks_is_the_cards() -> None:
+    assert networks_table() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_named_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / target).exists(), target
+    for folder, name in re.findall(r"\b(experiment|benchmark)=([a-z0-9_]+)", text):
+        assert (ROOT / "configs" / folder / f"{name}.yaml").is_file(), f"{folder}={name}"
+
+
+def test_nothing_imports_the_package_as_src() -> None:
+    pattern = re.compile(r"^\s*(from|import) src\b", re.MULTILINE)
+    files = [*ROOT.glob("*.py"), *(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    assert len(files) > 50
+    assert [path for path in files if pattern.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_the_public_api_is_there() -> None:
+    for name in framewright.__all__:
+        assert getattr(framewright, name) is not None
