@@ -16,7 +16,15 @@ def main(config_directory: Path) -> None:
     """Entry of ``train.py``; ``config_directory`` is the absolute path of ``configs``."""
     from .entry import run
 
-    run(lambda values, overrides: train(values, overrides, config_directory), "train", config_directory)
+    def program(values: dict[str, Any], overrides: Sequence[str]) -> None:
+        from ..training.interruption import TrainingRequeued
+
+        try:
+            train(values, overrides, config_directory)
+        except TrainingRequeued as requeued:
+            print(requeued)
+
+    run(program, "train", config_directory)
 
 
 def train(values: dict[str, Any], overrides: Sequence[str], config_directory: Path) -> Path:
@@ -32,6 +40,11 @@ def train(values: dict[str, Any], overrides: Sequence[str], config_directory: Pa
     """
     from ..training.run_folder import choose_run_directory, share_run_directory
 
+    if (values.get("trainer") or {}).get("slurm") is not None:
+        script = _slurm(values, overrides, config_directory)
+        if script is not None:
+            print(f"wrote {script}; submit it with: sbatch {script}")
+            return script
     values, directory, checkpoint = _resume(values, overrides)
     if (values.get("debug") or {}).get("tiny"):
         from .tiny import make_tiny
@@ -86,6 +99,37 @@ def check(values: Mapping[str, Any]) -> Any:
     return config
 
 
+def _slurm(values: dict[str, Any], overrides: Sequence[str], config_directory: Path) -> Path | None:
+    """Write the batch script if that is what is asked for; inside a job, be prepared for an early warning."""
+    from ..training.interruption import note_early_warning
+    from ..training.slurm import current_job, write_batch_script
+
+    if values["trainer"]["slurm"].get("script") is not None:
+        return write_batch_script(check(values), overrides, config_directory.parent / "train.py")
+    if current_job() is not None:
+        note_early_warning()
+    return None
+
+
+def _job_folder(values: Mapping[str, Any]) -> Path | None:
+    """The run that a requeued SLURM job continues; None for everything else."""
+    from ..core.config import parse_section
+    from ..training.checkpoints import saved_checkpoints
+    from ..training.config import RunSection
+    from ..training.run_folder import choose_run_directory
+    from ..training.slurm import current_job
+
+    job = current_job()
+    if job is None or (values.get("trainer") or {}).get("slurm") is None:
+        return None
+    run = parse_section(RunSection, values.get("run") or {}, "run")
+    # a folder of the user's choice may hold another run; it is this job's own only if the job ran before
+    if run.dir is not None and not job.restarts:
+        return None
+    folder = choose_run_directory(run, str(values["experiment"]))
+    return folder if saved_checkpoints(folder) else None
+
+
 def _resume(values: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], Path | None, Any]:
     """Where the run continues from: the configuration to use, the folder and the checkpoint."""
     from ..core.errors import CheckpointError
@@ -93,9 +137,12 @@ def _resume(values: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str,
     from ..training.run_folder import load_config, merge_for_resume
 
     wanted = values.get("resume")
+    folder: Path | None
     if wanted is None:
-        return values, None, None
-    if wanted == "auto":
+        folder = _job_folder(values)
+        if folder is None:
+            return values, None, None
+    elif wanted == "auto":
         directory = (values.get("run") or {}).get("dir")
         if directory is None:
             raise ConfigError("resume=auto needs run.dir=<folder>: it continues the run there, or starts one")
@@ -192,6 +239,15 @@ def build_losses(config: Any) -> Any:
     return WeightedSum(terms)
 
 
+def _table_logger(config: Any, directory: Path) -> dict[str, Any]:
+    """The final table is a W&B run of its own, in the group of the training."""
+    wandb = config.logger.wandb
+    if wandb is None:
+        return {"wandb": None}
+    group = config.run.group or config.run.name or f"{config.experiment}-{directory.name}"
+    return {"wandb": {**wandb.model_dump(), "group": group}}
+
+
 def _report(config: Any, directory: Path, result: Any, config_directory: Path) -> None:
     minutes, seconds = divmod(round(result.seconds), 60)
     if result.stopped_early:
@@ -200,7 +256,14 @@ def _report(config: Any, directory: Path, result: Any, config_directory: Path) -
     if config.final is not None:
         from .evaluate import evaluate_run
 
-        evaluate_run(config.final.benchmark, config.final.methods, config.final.data, directory, config_directory)
+        evaluate_run(
+            config.final.benchmark,
+            config.final.methods,
+            config.final.data,
+            directory,
+            config_directory,
+            logger=_table_logger(config, directory),
+        )
     samples = sorted(path.parent for path in (directory / "samples").rglob("*.mp4"))
     if samples:
         print(f"sample clips: {samples[-1]}")

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import torch
 from framewright.core.errors import CheckpointError, ConfigError
-from framewright.training.callbacks import Interruption, TrainingInterrupted
 from framewright.training.checkpoints import newest_checkpoint, saved_checkpoints
+from framewright.training.interruption import Interruption, TrainingInterrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., Path]

@@ -16,8 +16,8 @@ from framewright.training.callbacks import EarlyStopping
 from framewright.training.checkpoints import newest_checkpoint
 from framewright.training.config import EarlyStoppingSection, WandbSection
 from framewright.training.ema import Ema
-from framewright.training.loggers import wandb_mode
 from framewright.training.schedules import WarmupCosine
+from framewright.training.tracking import wandb_mode
 from torch import nn
 
 Run = Callable[..., Path]
