@@ -178,10 +178,12 @@ def _fit_and_report(
     from ..models.registry import create_model, get_card
     from ..tasks import task_module
     from ..training.checkpoints import remove_checkpoints_after
-    from ..training.fit import fit
+    from ..training.fit import check_processes, fit
     from ..training.run_folder import is_first_process, prepare_new, save_config
 
     first = is_first_process()
+    if checkpoint is not None:
+        check_processes(config, checkpoint)
     if first and checkpoint is None:
         prepare_new(directory)
     elif first:

@@ -94,7 +94,6 @@ def fit(
         progress = Progress() if config.trainer.progress else None
         callbacks: list[Callback | None] = [progress, validation, stopping, *extra, keeper, interruption]
         trainer = _trainer(config, [c for c in callbacks if c is not None], loggers, run_directory)
-        _check_processes(trainer, checkpoint)
         module.run_directory = run_directory
         started = time.monotonic()
         _run(trainer, module, data, checkpoint)
@@ -164,16 +163,42 @@ def _save_logs(trainer: pl.Trainer) -> None:
             logger.finish(1)
 
 
-def _check_processes(trainer: pl.Trainer, checkpoint: SavedCheckpoint | None) -> None:
-    """Refuse another number of processes before any of them is started."""
-    if checkpoint is None or checkpoint.processes in (None, trainer.world_size):
+def check_processes(config: TrainSection, checkpoint: SavedCheckpoint) -> None:
+    """Refuse to continue with another number of processes; nothing is started or written.
+
+    Raises:
+        CheckpointError: saying which number it was and is.
+        ConfigError: ``trainer=slurm`` and a job that does not fit.
+    """
+    check_job(config, current_job())
+    _quiet()
+    section = config.trainer
+    # Lightning alone knows what "auto" means on this machine
+    count = pl.Trainer(
+        accelerator=section.accelerator,
+        devices=section.devices,
+        num_nodes=section.num_nodes,
+        strategy=section.strategy,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        plugins=_cluster(),
+    ).world_size
+    if checkpoint.processes in (None, count):
         return
     raise CheckpointError(
-        f"the run was trained by {checkpoint.processes} processes and would now continue with {trainer.world_size}. "
-        "Each process has its own random state and its own share of every batch, so only the same number continues "
-        f"the run exactly: set trainer.devices and trainer.num_nodes to a product of {checkpoint.processes}. To go on "
-        "with another number, start a new run from the weights: model.weights=<run folder>"
+        f"the run was trained by {checkpoint.processes} processes and would now continue with {count}. Each process "
+        "has its own random state and its own share of every batch, so only the same number continues the run "
+        f"exactly: trainer.devices x trainer.num_nodes must be {checkpoint.processes}. To go on with another number, "
+        "start a new run from the weights: model.weights=<run folder>"
     )
+
+
+def _quiet() -> None:
+    """Lightning's banners repeat what the configuration says."""
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 def _upload(config: TrainSection, keeper: CheckpointKeeper, logger: IterationWandbLogger, iteration: int) -> None:
@@ -264,9 +289,7 @@ def _trainer(config: TrainSection, callbacks: list[Callback], loggers: list[Logg
     section = config.trainer
     if section.threads is not None:
         torch.set_num_threads(section.threads)
-    # Lightning's banners repeat what the configuration says
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    _quiet()
     profiler: Any = section.profiler
     if profiler is not None:
         from pytorch_lightning.profilers import PyTorchProfiler, SimpleProfiler

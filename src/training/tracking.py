@@ -62,6 +62,7 @@ def start_run(
     mode, _ = wandb_mode(section)
     if mode != "disabled":
         make_directory(directory / "wandb")
+        _keep_files_in(directory / "wandb" / "data")
     run = wandb.init(
         project=section.project,
         entity=section.entity,
@@ -81,6 +82,16 @@ def start_run(
         run.define_metric(step_metric, hidden=True)
         run.define_metric("*", step_metric=step_metric)
     return run
+
+
+_chosen_data_directory: str | None = None
+
+
+def _keep_files_in(folder: Path) -> None:
+    """Tables and artifacts wait for their upload beside the run, not in the home directory."""
+    global _chosen_data_directory
+    if os.environ.get("WANDB_DATA_DIR") in (None, _chosen_data_directory):
+        _chosen_data_directory = os.environ["WANDB_DATA_DIR"] = str(folder.absolute())
 
 
 def next_segment(directory: Path, first_iteration: int) -> int:

@@ -6,15 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from framewright.benchmark import RunOptions
+from framewright.benchmark import Benchmark, Protocol, RunOptions
 from framewright.benchmark import run as run_benchmark
 from framewright.core.processes import Group
 
-from ..benchmark.conftest import make_benchmark, make_method, protocol  # noqa: F401  (fixtures)
+from ..benchmark.conftest import Noisy, Videos
 from .conftest import ROOT
 
 ARGUMENTS = [
@@ -56,7 +55,7 @@ def test_two_processes_make_the_table_of_one(tmp_path: Path) -> None:
     assert len(one["methods"][0]["videos"]) == 3
     for folder in ("clips", "stills"):
         assert len(list((tmp_path / "one" / folder).iterdir())) == len(list((tmp_path / "two" / folder).iterdir())) > 0
-    rows = [path for path in (tmp_path / "two" / "cache").rglob("0*.json")]
+    rows = list((tmp_path / "two" / "cache").rglob("0*.json"))
     assert len(rows) == 3, "each video was computed once"
 
 
@@ -77,15 +76,23 @@ class Share(Group):
         return list(self.others)  # type: ignore[attr-defined]
 
 
-def test_whole_videos_in_turn(make_benchmark: Callable[..., Any], make_method: Callable[..., Any]) -> None:
+def test_whole_videos_in_turn() -> None:
+    protocol = Protocol.from_mapping(
+        {"name": "plain", "version": 1, "task": "interpolation", "metrics": [{"key": "psnr", "label": "PSNR"}]}
+    )
+
+    def run(method: Noisy, group: Group) -> Any:
+        return run_benchmark(
+            Benchmark("drift", Videos(), protocol, [method]), RunOptions(group=group, resamples=100, command="x")
+        )
+
     shares: list[Any] = []
     for rank in range(3):
-        method = make_method("m", 0.03)
-        outcome = run_benchmark(make_benchmark([method]), RunOptions(group=Share(rank, 3, shares), command="x"))
+        method = Noisy("m", 0.03)
+        outcome = run(method, Share(rank, 3, shares))
         assert method.processed == [f"group/clip {index}" for index in range(rank, 4, 3)]
-    whole = run_benchmark(make_benchmark([make_method("m", 0.03)]), RunOptions(command="x"))
+    whole = run(Noisy("m", 0.03), Group())
     assert outcome.computed == whole.computed == 4
     ours, theirs = (value.results.to_json()["methods"][0] for value in (outcome, whole))
-    assert ours["videos"] == theirs["videos"]
-    assert list(ours["videos"]) == list(theirs["videos"])
+    assert list(ours["videos"].items()) == list(theirs["videos"].items())
     assert ours["metrics"] == theirs["metrics"]

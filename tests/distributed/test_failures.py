@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import ROOT, TINY, TWO, start
 
-FAILING = '''
+FAILING = """
 import os, signal, threading
 from pytorch_lightning.callbacks import Callback
 from framewright.core.errors import DataError
@@ -27,7 +27,7 @@ class Fail(Callback):
             raise DataError("clip.mp4: frame 3 cannot be decoded")
         if self.how == "others hang":
             threading.Event().wait()
-'''
+"""
 
 
 @pytest.mark.parametrize(

@@ -63,17 +63,8 @@ def test_a_warned_job_of_two_tasks_continues(whole: Path, tmp_path: Path) -> Non
     slurm = [a if a != "trainer=ddp" else "trainer=slurm" for a in RECIPE]
 
     def srun(restarts: int) -> list[subprocess.Popen[str]]:
-        return [
-            start(
-                tmp_path,
-                *slurm,
-                **job,
-                SLURM_PROCID=str(rank),
-                SLURM_LOCALID=str(rank),
-                SLURM_RESTART_COUNT=str(restarts),
-            )
-            for rank in range(2)
-        ]
+        ranks = [{"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(2)]
+        return [start(tmp_path, *slurm, **{**job, **rank, "SLURM_RESTART_COUNT": str(restarts)}) for rank in ranks]
 
     run = tmp_path / "runs" / "quickstart" / "slurm-4711_2"
     tasks = srun(0)
