@@ -255,7 +255,7 @@ def _loggers(
         config={**resolved, "framewright": about},
         step_metric="iteration",
     )
-    wandb_logger = IterationWandbLogger(run)
+    wandb_logger = IterationWandbLogger(run, label)
     return [csv, wandb_logger], wandb_logger
 
 

@@ -91,11 +91,13 @@ class IterationWandbLogger(Logger):
 
     Args:
         run: from :func:`~framewright.training.tracking.start_run`; None on processes other than the first.
+        label: of our run, names its artifacts.
     """
 
-    def __init__(self, run: Any | None) -> None:
+    def __init__(self, run: Any | None, label: str = "") -> None:
         super().__init__()
         self._run = run
+        self._label = label
 
     @property
     def name(self) -> str:
@@ -126,9 +128,7 @@ class IterationWandbLogger(Logger):
     def log_checkpoint(self, path: Path, kind: str, iteration: int) -> None:
         """Upload a checkpoint as the artifact version ``kind`` (best or last)."""
         if self._run is not None:
-            log_files(
-                self._run, f"checkpoint-{self._run.group}", "model", {path.name: path}, [kind], iteration=iteration
-            )
+            log_files(self._run, f"checkpoint-{self._label}", "model", {path.name: path}, [kind], iteration=iteration)
 
     def finish(self, exit_code: int = 0) -> None:
         """End the W&B run; nothing can be logged afterwards. 0 means finished, anything else failed."""
