@@ -123,16 +123,10 @@ def _resume(values: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str,
 def _fit_and_report(
     config: Any, values: Mapping[str, Any], directory: Path, checkpoint: Any, config_directory: Path
 ) -> None:
-    from ..core.files import make_directory, sha256_json, write_json
-    from ..core.provenance import command_line, environment
-    from ..core.seeding import seed_everything
-    from ..datamodules.module import RunDataModule
-    from ..datamodules.sources import create_source, parse_data
-    from ..models.registry import create_model, get_card
-    from ..tasks import task_module
+    from ..core.files import make_directory
     from ..training.checkpoints import remove_checkpoints_after
     from ..training.fit import fit
-    from ..training.run_folder import is_first_process, prepare_new, save_config
+    from ..training.run_folder import discard_if_empty, is_first_process, prepare_new
 
     first = is_first_process()
     if first and checkpoint is None:
@@ -140,6 +134,27 @@ def _fit_and_report(
     elif first:
         make_directory(directory)
         remove_checkpoints_after(directory, checkpoint.iteration)
+    try:
+        data, module = _build(config, directory)
+    except BaseException:
+        if first:
+            discard_if_empty(directory)
+        raise
+    if first:
+        _record(config, values, data, module.net, directory, checkpoint)
+    result = fit(config, values, module, data, directory, checkpoint)
+    if first:
+        _report(config, directory, result, config_directory)
+
+
+def _build(config: Any, directory: Path) -> tuple[Any, Any]:
+    """The run's data and LightningModule; nothing is written."""
+    from ..core.seeding import seed_everything
+    from ..datamodules.module import RunDataModule
+    from ..datamodules.sources import create_source, parse_data
+    from ..models.registry import create_model, get_card
+    from ..tasks import task_module
+
     card = get_card(config.model.name)
     section = parse_data(config.data)
     data = RunDataModule(
@@ -152,7 +167,8 @@ def _fit_and_report(
         repeat_batches=config.debug.repeat_batches,
     )
     seed_everything(config.seed)
-    net = create_model(config.model.name, config.model.weights, parts=config.model.parts, **config.model.options)
+    model = config.model
+    net = create_model(model.name, model.weights, parts=model.parts, **model.options)
     module = task_module(card.task)(
         net,
         build_losses(config),
@@ -160,23 +176,24 @@ def _fit_and_report(
         compile=config.trainer.compile,
         allow_targets=config.allow_targets,
     )
-    if first:
-        manifest = data.describe()
-        save_config(directory, values)
-        write_json(directory / "data.json", manifest)
-        record = {
-            "command": command_line(),
-            "data_manifest": sha256_json(manifest),
-            "environment": environment(),
-        }
-        write_json(directory / "provenance.json", record)
-        parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-        what = f"{config.model.name} ({parameters / 1e6:.2f} M parameters) on {section.name}"
-        where = f", continuing at iteration {checkpoint.iteration}" if checkpoint else ""
-        print(f"{config.experiment}: {what}, {config.optim.iterations} iterations{where}\nrun folder: {directory}")
-    result = fit(config, values, module, data, directory, checkpoint)
-    if first:
-        _report(config, directory, result, config_directory)
+    return data, module
+
+
+def _record(config: Any, values: Mapping[str, Any], data: Any, net: Any, directory: Path, checkpoint: Any) -> None:
+    """Write what makes the run repeatable, and say what it is."""
+    from ..core.files import sha256_json, write_json
+    from ..core.provenance import command_line, environment
+    from ..training.run_folder import save_config
+
+    manifest = data.describe()
+    save_config(directory, values)
+    write_json(directory / "data.json", manifest)
+    record = {"command": command_line(), "data_manifest": sha256_json(manifest), "environment": environment()}
+    write_json(directory / "provenance.json", record)
+    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    what = f"{config.model.name} ({parameters / 1e6:.2f} M parameters) on {data.section.name}"
+    where = f", continuing at iteration {checkpoint.iteration}" if checkpoint else ""
+    print(f"{config.experiment}: {what}, {config.optim.iterations} iterations{where}\nrun folder: {directory}")
 
 
 def build_losses(config: Any) -> Any:

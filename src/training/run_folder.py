@@ -77,6 +77,15 @@ def prepare_new(directory: Path) -> Path:
     return make_directory(directory)
 
 
+def discard_if_empty(directory: Path) -> None:
+    """Remove the folder of a run that failed before it wrote anything, and parents made for it."""
+    for folder in (directory, directory.parent, directory.parent.parent):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
 def save_config(directory: Path, values: Mapping[str, Any]) -> None:
     """Write the resolved configuration as ``config.yaml``."""
     from omegaconf import OmegaConf
