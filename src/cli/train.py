@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, FramewrightError
 
 DESCRIPTION = "Train a network: python train.py experiment=<name> key=value ..."
 
@@ -136,6 +136,7 @@ def _fit_and_report(
         remove_checkpoints_after(directory, checkpoint.iteration)
     try:
         data, module = _build(config, directory)
+        table = _final_table(config, data.source, config_directory) if first else None
     except BaseException:
         if first:
             discard_if_empty(directory)
@@ -144,7 +145,25 @@ def _fit_and_report(
         _record(config, values, data, module.net, directory, checkpoint)
     result = fit(config, values, module, data, directory, checkpoint)
     if first:
-        _report(config, directory, result, config_directory)
+        _report(directory, result, table)
+
+
+def _final_table(config: Any, source: Any, config_directory: Path) -> dict[str, Any] | None:
+    """The configuration of the final table, checked now: nobody wants to learn of a mistake after the training."""
+    from ..datamodules.evaluation_sets import create_evaluation_set
+    from .entry import compose
+
+    if config.final is None:
+        return None
+    name, data = (config.final.benchmark, {}) if config.final.benchmark else source.benchmark()
+    values = compose(config_directory, "evaluate", [f"benchmark={name}"])
+    values["data"] = {**values["data"], **data, **config.final.data}
+    values["methods"] = dict(config.final.methods)
+    try:
+        create_evaluation_set(values["data"], str(values["protocol"]["task"]))
+    except FramewrightError as error:
+        raise type(error)(f"{error}\n(This concerns the table at the end; final=null trains without one.)") from error
+    return values
 
 
 def _build(config: Any, directory: Path) -> tuple[Any, Any]:
@@ -209,15 +228,16 @@ def build_losses(config: Any) -> Any:
     return WeightedSum(terms)
 
 
-def _report(config: Any, directory: Path, result: Any, config_directory: Path) -> None:
+def _report(directory: Path, result: Any, table: dict[str, Any] | None) -> None:
     minutes, seconds = divmod(round(result.seconds), 60)
     if result.stopped_early:
         print(result.stopped_early)
     print(f"trained {result.iteration} iterations in {minutes}:{seconds:02d}; weights: {result.weights}")
-    if config.final is not None:
-        from .evaluate import evaluate_run
+    if table is not None:
+        from .evaluate import evaluate
 
-        evaluate_run(config.final.benchmark, config.final.methods, config.final.data, directory, config_directory)
+        methods = {**table["methods"], "trained": {"run": str(directory)}}
+        evaluate({**table, "methods": methods, "out": str(directory / "table")})
     samples = sorted(path.parent for path in (directory / "samples").rglob("*.mp4"))
     if samples:
         print(f"sample clips: {samples[-1]}")
