@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 
 from ..core.errors import FramewrightError
+from ..core.files import safe_name
 from ..core.seeding import get_rng_state, set_rng_state
 from ..datamodules.base import EvaluationDataset
 from ..metrics import FrameMetric
@@ -117,7 +118,7 @@ class Validation(Callback):
         return {f"val/{key}": float(metric.compute()) for key, metric in self.metrics.items()}
 
     def _write_sample(self, video_id: str, clips: Mapping[str, Tensor], iteration: int) -> None:
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in video_id)
+        safe = safe_name(video_id)
         path = self.run_directory / "samples" / f"iter_{iteration:08d}" / f"{safe}.mp4"
         frames = side_by_side({label: clip.cpu() for label, clip in clips.items()})
         with VideoWriter(path, fps=4, size=(frames.shape[1], frames.shape[2])) as writer:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
-from ..core.files import make_directory, write_text
+from ..core.files import make_directory, safe_name, write_text
 from .checkpoints import saved_checkpoints
 from .config import RunSection
 
@@ -33,7 +32,7 @@ def choose_run_directory(section: RunSection, experiment: str) -> Path:
         return Path(section.dir).expanduser()
     if int(os.environ.get("LOCAL_RANK", "0")) > 0 and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
-    root = Path(section.root).expanduser() / _safe(experiment)
+    root = Path(section.root).expanduser() / safe_name(experiment)
     if "SLURM_JOB_ID" in os.environ and "SLURM_PROCID" in os.environ:
         return root / f"slurm-{os.environ['SLURM_JOB_ID']}"
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -56,10 +55,6 @@ def is_first_process() -> bool:
 def share_run_directory(directory: Path) -> None:
     """Tell processes that are started from this one which folder the run uses."""
     os.environ[_SHARED] = str(directory.resolve())
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.\-]+", "_", name) or "run"
 
 
 def prepare_new(directory: Path) -> Path:
