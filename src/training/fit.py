@@ -21,7 +21,7 @@ from ..datamodules.module import RunDataModule
 from ..datamodules.position import original_message
 from ..metrics import FrameMetric, create_metric
 from ..models.registry import save_model
-from .callbacks import EarlyStopping, Interruption, Progress, Validation
+from .callbacks import EarlyStopping, Interruption, Progress, StepMetrics, Validation
 from .checkpoints import CheckpointKeeper, SavedCheckpoint
 from .config import TrainSection
 from .curves import plot_curves
@@ -80,8 +80,9 @@ def fit(
         instantiate(values, where=f"callbacks.{name}", allow=config.allow_targets)
         for name, values in config.callbacks.items()
     ]
-    progress = Progress() if config.trainer.progress else None
-    callbacks: list[Callback | None] = [progress, validation, stopping, *extra, keeper, interruption]
+    steps = StepMetrics(config.trainer.log_every)
+    progress = Progress(steps) if config.trainer.progress else None
+    callbacks: list[Callback | None] = [steps, progress, validation, stopping, *extra, keeper, interruption]
     trainer = _trainer(config, [c for c in callbacks if c is not None], loggers, run_directory)
     module.run_directory = run_directory
     started = time.monotonic()
