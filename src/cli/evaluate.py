@@ -201,32 +201,3 @@ def choose_device(name: str, group: Group | None = None) -> Any:
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ConfigError(f"device={name!r} cannot be used: {str(error).splitlines()[0]}") from error
     return device
-
-
-def evaluate_run(
-    benchmark: str,
-    methods: Mapping[str, Any],
-    data: Mapping[str, Any],
-    run_directory: Path,
-    config_directory: Path,
-    logger: Mapping[str, Any] | None = None,
-) -> Path:
-    """The final table of a training run: the trained network beside other methods.
-
-    Args:
-        benchmark: a choice of ``configs/benchmark``.
-        methods: further methods by name.
-        data: values that replace those of the benchmark's ``data`` section.
-        run_directory: holds ``weights.safetensors``; the table goes to its folder ``table``.
-        config_directory: the configurations.
-        logger: replaces the ``logger`` section.
-    """
-    from .entry import compose
-
-    values = compose(config_directory, "evaluate", [f"benchmark={benchmark}"])
-    values["data"] = {**values["data"], **data}
-    values["methods"] = {**methods, "trained": {"run": str(run_directory)}}
-    values["out"] = str(run_directory / "table")
-    if logger is not None:
-        values["logger"] = dict(logger)
-    return evaluate(values)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, FramewrightError
 
 DESCRIPTION = "Train a network: python train.py experiment=<name> key=value ..."
 
@@ -170,25 +170,58 @@ def _resume(values: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str,
 def _fit_and_report(
     config: Any, values: Mapping[str, Any], directory: Path, checkpoint: Any, config_directory: Path
 ) -> None:
-    from ..core.files import make_directory, sha256_json, write_json
-    from ..core.provenance import command_line, environment
-    from ..core.seeding import seed_everything
-    from ..datamodules.module import RunDataModule
-    from ..datamodules.sources import create_source, parse_data
-    from ..models.registry import create_model, get_card
-    from ..tasks import task_module
+    from ..core.files import make_directory
     from ..training.checkpoints import remove_checkpoints_after
     from ..training.fit import check_processes, fit
-    from ..training.run_folder import is_first_process, prepare_new, save_config
+    from ..training.run_folder import discard_if_empty, is_first_process, prepare_new
 
     first = is_first_process()
-    if checkpoint is not None:
-        check_processes(config, checkpoint)
+    check_processes(config, checkpoint)
     if first and checkpoint is None:
         prepare_new(directory)
     elif first:
         make_directory(directory)
         remove_checkpoints_after(directory, checkpoint.iteration)
+    try:
+        data, module = _build(config, directory)
+        table = _final_table(config, data.source, config_directory) if first else None
+    except BaseException:
+        if first:
+            discard_if_empty(directory)
+        raise
+    if first:
+        _record(config, values, data, module.net, directory, checkpoint)
+    result = fit(config, values, module, data, directory, checkpoint)
+    if first:
+        _report(config, directory, result, table)
+
+
+def _final_table(config: Any, source: Any, config_directory: Path) -> dict[str, Any] | None:
+    """The configuration of the final table, checked now: nobody wants to learn of a mistake after the training."""
+    from ..datamodules.evaluation_sets import create_evaluation_set
+    from .entry import compose
+
+    if config.final is None:
+        return None
+    name, data = (config.final.benchmark, {}) if config.final.benchmark else source.benchmark()
+    values = compose(config_directory, "evaluate", [f"benchmark={name}"])
+    values["data"] = {**values["data"], **data, **config.final.data}
+    values["methods"] = dict(config.final.methods)
+    try:
+        create_evaluation_set(values["data"], str(values["protocol"]["task"]))
+    except FramewrightError as error:
+        raise type(error)(f"{error}\n(This concerns the table at the end; final=null trains without one.)") from error
+    return values
+
+
+def _build(config: Any, directory: Path) -> tuple[Any, Any]:
+    """The run's data and LightningModule; nothing is written."""
+    from ..core.seeding import seed_everything
+    from ..datamodules.module import RunDataModule
+    from ..datamodules.sources import create_source, parse_data
+    from ..models.registry import create_model, get_card
+    from ..tasks import task_module
+
     card = get_card(config.model.name)
     section = parse_data(config.data)
     data = RunDataModule(
@@ -201,7 +234,8 @@ def _fit_and_report(
         repeat_batches=config.debug.repeat_batches,
     )
     seed_everything(config.seed)
-    net = create_model(config.model.name, config.model.weights, parts=config.model.parts, **config.model.options)
+    model = config.model
+    net = create_model(model.name, model.weights, parts=model.parts, **model.options)
     module = task_module(card.task)(
         net,
         build_losses(config),
@@ -209,23 +243,24 @@ def _fit_and_report(
         compile=config.trainer.compile,
         allow_targets=config.allow_targets,
     )
-    if first:
-        manifest = data.describe()
-        save_config(directory, values)
-        write_json(directory / "data.json", manifest)
-        record = {
-            "command": command_line(),
-            "data_manifest": sha256_json(manifest),
-            "environment": environment(),
-        }
-        write_json(directory / "provenance.json", record)
-        parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-        what = f"{config.model.name} ({parameters / 1e6:.2f} M parameters) on {section.name}"
-        where = f", continuing at iteration {checkpoint.iteration}" if checkpoint else ""
-        print(f"{config.experiment}: {what}, {config.optim.iterations} iterations{where}\nrun folder: {directory}")
-    result = fit(config, values, module, data, directory, checkpoint)
-    if first:
-        _report(config, directory, result, config_directory)
+    return data, module
+
+
+def _record(config: Any, values: Mapping[str, Any], data: Any, net: Any, directory: Path, checkpoint: Any) -> None:
+    """Write what makes the run repeatable, and say what it is."""
+    from ..core.files import sha256_json, write_json
+    from ..core.provenance import command_line, environment
+    from ..training.run_folder import save_config
+
+    manifest = data.describe()
+    save_config(directory, values)
+    write_json(directory / "data.json", manifest)
+    record = {"command": command_line(), "data_manifest": sha256_json(manifest), "environment": environment()}
+    write_json(directory / "provenance.json", record)
+    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    what = f"{config.model.name} ({parameters / 1e6:.2f} M parameters) on {data.section.name}"
+    where = f", continuing at iteration {checkpoint.iteration}" if checkpoint else ""
+    print(f"{config.experiment}: {what}, {config.optim.iterations} iterations{where}\nrun folder: {directory}")
 
 
 def build_losses(config: Any) -> Any:
@@ -250,22 +285,17 @@ def _table_logger(config: Any, directory: Path) -> dict[str, Any]:
     return {"wandb": {**wandb.model_dump(), "group": group}}
 
 
-def _report(config: Any, directory: Path, result: Any, config_directory: Path) -> None:
+def _report(config: Any, directory: Path, result: Any, table: dict[str, Any] | None) -> None:
     minutes, seconds = divmod(round(result.seconds), 60)
     if result.stopped_early:
         print(result.stopped_early)
     print(f"trained {result.iteration} iterations in {minutes}:{seconds:02d}; weights: {result.weights}")
-    if config.final is not None:
-        from .evaluate import evaluate_run
+    if table is not None:
+        from .evaluate import evaluate
 
-        evaluate_run(
-            config.final.benchmark,
-            config.final.methods,
-            config.final.data,
-            directory,
-            config_directory,
-            logger=_table_logger(config, directory),
-        )
+        methods = {**table["methods"], "trained": {"run": str(directory)}}
+        logger = _table_logger(config, directory)
+        evaluate({**table, "methods": methods, "out": str(directory / "table"), "logger": logger})
     samples = sorted(path.parent for path in (directory / "samples").rglob("*.mp4"))
     if samples:
         print(f"sample clips: {samples[-1]}")

@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 
+from ..core.files import safe_name
 from ..core.processes import Group
 from ..core.seeding import get_rng_state, set_rng_state
 from ..datamodules.base import EvaluationDataset
@@ -23,6 +24,34 @@ from .checkpoints import CheckpointKeeper
 from .config import EarlyStoppingSection, ValidationSection
 from .interruption import is_step_boundary
 from .task_module import TaskModule
+
+
+class StepMetrics(Callback):
+    """Logs losses, gradient norm and learning rate of every ``every``-th iteration.
+
+    Runs before everything else at the end of an iteration (Lightning's own logging comes after it), so that a
+    checkpoint never lies ahead of the log.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.loss: float | None = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Hand the finished step's values to the loggers."""
+        if not is_step_boundary(trainer):
+            return
+        assert isinstance(pl_module, TaskModule)
+        iteration = int(trainer.global_step)
+        if iteration % self.every:
+            pl_module.drop_step_metrics()
+            return
+        values = pl_module.take_step_metrics(reduce=trainer.world_size > 1)
+        self.loss = values["train/loss"]
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=iteration)
 
 
 class Validation(Callback):
@@ -119,7 +148,7 @@ class Validation(Callback):
                 self.show_media(name, path, int(trainer.global_step))
 
     def _write_sample(self, video_id: str, clips: Mapping[str, Tensor], iteration: int) -> tuple[str, Path]:
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in video_id)
+        safe = safe_name(video_id)
         path = self.run_directory / "samples" / f"iter_{iteration:08d}" / f"{safe}.mp4"
         frames = side_by_side({label: clip.cpu() for label, clip in clips.items()})
         with VideoWriter(path, fps=4, size=(frames.shape[1], frames.shape[2])) as writer:
@@ -169,7 +198,8 @@ class Progress(TQDMProgressBar):
     Where the output is not a terminal (a log file), a line is printed every half minute instead.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step_metrics: StepMetrics) -> None:
+        self.step_metrics = step_metrics
         interactive = sys.stderr.isatty()
         super().__init__()
         self.interactive = interactive
@@ -218,11 +248,9 @@ class Progress(TQDMProgressBar):
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """What stands behind the bar: loss and data-wait share."""
-        items = super().get_metrics(trainer, pl_module)
         shown: dict[str, Any] = {}
-        if "train/loss" in items:
-            value = items["train/loss"]
-            shown["loss"] = f"{value:.4g}" if isinstance(value, float) else value
+        if self.step_metrics.loss is not None:
+            shown["loss"] = f"{self.step_metrics.loss:.4g}"
         elapsed = max(time.monotonic() - self._started, 1e-9)
         shown["data-wait"] = f"{100 * self._waiting / elapsed:.0f}%"
         return shown

@@ -152,6 +152,9 @@ class CheckpointKeeper(Checkpoint):
         name = "best" if best else f"iter_{iteration:08d}"
         target = self.directory / f"{name}.ckpt"
         temporary = self.directory / f".{name}.partial"
+        for logger in trainer.loggers:
+            # the log on disk must never end before a checkpoint does
+            logger.save()
         try:
             trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:

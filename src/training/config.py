@@ -160,10 +160,11 @@ class LoggerSection(Section):
 class FinalSection(Section):
     """The table at the end of a run: a benchmark, and methods beside the trained network.
 
+    ``benchmark`` null: the one that belongs to the run's data (for ``data=folder`` the folder's own test split).
     ``data`` replaces values of the benchmark's own data section (its root, for example).
     """
 
-    benchmark: str
+    benchmark: str | None = None
     methods: dict[str, Any] = {}
     data: dict[str, Any] = {}
 

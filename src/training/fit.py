@@ -23,7 +23,7 @@ from ..datamodules.module import RunDataModule
 from ..datamodules.position import original_message
 from ..metrics import FrameMetric, create_metric
 from ..models.registry import save_model
-from .callbacks import EarlyStopping, Progress, Validation
+from .callbacks import EarlyStopping, Progress, StepMetrics, Validation
 from .checkpoints import CheckpointKeeper, SavedCheckpoint
 from .config import TrainSection
 from .curves import plot_curves
@@ -78,7 +78,6 @@ def fit(
     """
     _check_precision(config)
     job = current_job()
-    check_job(config, job)
     keeper = CheckpointKeeper(run_directory, config.checkpoint)
     stopping = EarlyStopping(config.early_stopping) if config.early_stopping else None
     loggers, wandb_logger = _loggers(config, resolved, run_directory, checkpoint)
@@ -91,8 +90,9 @@ def fit(
             instantiate(values, where=f"callbacks.{name}", allow=config.allow_targets)
             for name, values in config.callbacks.items()
         ]
-        progress = Progress() if config.trainer.progress else None
-        callbacks: list[Callback | None] = [progress, validation, stopping, *extra, keeper, interruption]
+        steps = StepMetrics(config.trainer.log_every)
+        progress = Progress(steps) if config.trainer.progress else None
+        callbacks: list[Callback | None] = [steps, progress, validation, stopping, *extra, keeper, interruption]
         trainer = _trainer(config, [c for c in callbacks if c is not None], loggers, run_directory)
         module.run_directory = run_directory
         started = time.monotonic()
@@ -163,14 +163,16 @@ def _save_logs(trainer: pl.Trainer) -> None:
             logger.finish(1)
 
 
-def check_processes(config: TrainSection, checkpoint: SavedCheckpoint) -> None:
-    """Refuse to continue with another number of processes; nothing is started or written.
+def check_processes(config: TrainSection, checkpoint: SavedCheckpoint | None) -> None:
+    """Refuse a job that does not fit, or to continue with another number of processes; nothing is started or written.
 
     Raises:
         CheckpointError: saying which number it was and is.
         ConfigError: ``trainer=slurm`` and a job that does not fit.
     """
     check_job(config, current_job())
+    if checkpoint is None:
+        return
     _quiet()
     section = config.trainer
     # Lightning alone knows what "auto" means on this machine

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
-from ..core.files import make_directory, write_text
+from ..core.files import make_directory, safe_name, write_text
 from .checkpoints import saved_checkpoints
 from .config import RunSection
 from .slurm import current_job
@@ -34,7 +33,7 @@ def choose_run_directory(section: RunSection, experiment: str) -> Path:
         return Path(section.dir).expanduser()
     if int(os.environ.get("LOCAL_RANK", "0")) > 0 and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
-    root = Path(section.root).expanduser() / _safe(experiment)
+    root = Path(section.root).expanduser() / safe_name(experiment)
     job = current_job()
     if job is not None:
         return root / job.name
@@ -60,10 +59,6 @@ def share_run_directory(directory: Path) -> None:
     os.environ[_SHARED] = str(directory.resolve())
 
 
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.\-]+", "_", name) or "run"
-
-
 def prepare_new(directory: Path) -> Path:
     """Create the folder of a new run.
 
@@ -77,6 +72,15 @@ def prepare_new(directory: Path) -> Path:
             "choose another run.dir"
         )
     return make_directory(directory)
+
+
+def discard_if_empty(directory: Path) -> None:
+    """Remove the folder of a run that failed before it wrote anything, and parents made for it."""
+    for folder in (directory, directory.parent, directory.parent.parent):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def save_config(directory: Path, values: Mapping[str, Any]) -> None:

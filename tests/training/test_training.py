@@ -43,7 +43,7 @@ def test_a_run_folder_is_complete(run_training: Run) -> None:
 
 
 def test_every_loss_term_is_logged_and_weighted(run_training: Run) -> None:
-    run = run_training("loss.distillation.weight=0.5")
+    run = run_training("loss=rife", "model.teacher=true", "loss.distillation.weight=0.5")
     for row in rows(run):
         parts = [float(row[f"train/{name}"]) for name in ("laplacian", "teacher", "distillation")]
         assert float(row["train/loss"]) == pytest.approx(parts[0] + parts[1] + 0.5 * parts[2], rel=1e-5)
