@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,5 +95,11 @@ def _row(items: Any) -> dict[str, Any]:
 
 
 def offline_runs(folder: Path) -> list[OfflineRun]:
-    """All runs below ``folder/wandb``, oldest first."""
-    return [read_offline_run(path) for path in sorted((folder / "wandb").glob("offline-run-*"))]
+    """All ended runs below ``folder/wandb``, oldest first; W&B may still be writing when ``finish`` returns."""
+    paths = sorted((folder / "wandb").glob("offline-run-*"))
+    deadline = time.monotonic() + 30
+    while True:
+        runs = [read_offline_run(path) for path in paths]
+        if all(run.exit_code is not None for run in runs) or time.monotonic() > deadline:
+            return runs
+        time.sleep(0.1)
