@@ -90,7 +90,7 @@ def evaluate(values: Mapping[str, Any]) -> Path:
         strict=config.strict,
     )
     # published numbers belong to the whole set only
-    part = config.data.get("videos") is not None or config.data.get("split") == "val"
+    part = not dataset.complete or config.data.get("videos") is not None or config.data.get("split") == "val"
     name = f"{config.benchmark}_part" if part else config.benchmark
     outcome = run_benchmark(Benchmark(name, dataset, protocol, methods), options)
     written = write_reports(outcome.results, out, outcome.gallery, outcome.manifest)
