@@ -34,6 +34,11 @@ class Member:
     kind: Kind = "image"
     size: tuple[int, int] | None = None
 
+    @property
+    def name(self) -> str:
+        """``path`` for JSON and terminals: bytes of a file name that are not UTF-8 stand as escapes."""
+        return self.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
 
 @dataclass(frozen=True)
 class FrameSequence:
