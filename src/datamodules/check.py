@@ -9,7 +9,7 @@ How this goes together with ``data.on_error``: what this program calls damaged i
 ``on_error=skip`` a run replaces these samples deterministically, lists them in ``skipped_samples.jsonl``, and
 gives up above 1 % (of at least 10); the summary says which share it will be. Evaluation never skips.
 
-This module is imported again by every worker process, so it imports little before it is needed.
+Every worker process imports this module again, so its imports stand where they are needed.
 """
 
 from __future__ import annotations

@@ -24,14 +24,14 @@ def sequence_problems(sequences: Sequence[FrameSequence], entries: Mapping[str, 
     """Sequences whose files are sound but do not belong together: ``{id: reason}``."""
     problems = {}
     for sequence in sequences:
-        found = [entries[member.path] for member in sequence.members]
+        found = [entries[member.name] for member in sequence.members]
         if any("error" in entry for entry in found):
             continue
         sizes = {(entry["height"], entry["width"]): index for index, entry in reversed(list(enumerate(found)))}
         if len(sizes) > 1:
             (first, _), (other, index) = sorted(sizes.items(), key=lambda item: item[1])[:2]
             problems[sequence.id] = (
-                f"its frames differ in size: {sequence.members[index].path} is {other[1]}x{other[0]}, "
+                f"its frames differ in size: {sequence.members[index].name} is {other[1]}x{other[0]}, "
                 f"the first is {first[1]}x{first[0]}"
             )
     return problems
@@ -46,7 +46,7 @@ def build(layout: Layout, sequences: Sequence[FrameSequence], entries: Mapping[s
     problems = sequence_problems(sequences, entries)
     counts: dict[str, int | None] = {}
     for sequence in sequences:
-        found = [entries[member.path] for member in sequence.members]
+        found = [entries[member.name] for member in sequence.members]
         sound = sequence.id not in problems and not any("error" in entry for entry in found)
         counts[sequence.id] = sum(entry["frames"] for entry in found) if sound else None
     files = {path: entries[path] for path in sorted(entries)}

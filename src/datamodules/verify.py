@@ -1,6 +1,6 @@
 """Reading a file of a data set to its end: hash, true frame count, size, or why it cannot be used.
 
-Runs in worker processes, so it imports nothing heavy before it is needed.
+Runs in worker processes, one file after another.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def verify_members(
         root: folder of the data set.
         members: the files.
         workers: processes; up to 1: in this process. One that dies takes no other file with it: the files it
-            may have been reading are read again, each in a process of its own.
+            may have been reading are read again one by one.
         known: entries of an earlier manifest.
     """
     tasks = _tasks(members, known or {})
@@ -110,8 +110,7 @@ def verify_members(
     while tasks:
         suspects: list[Task] = []
         yield from _run_pool(root, tasks, workers, suspects)
-        for member, entry in (pair for task in suspects for pair in task):
-            yield _verify_isolated(root, member, entry)
+        yield from _run_isolated(root, suspects)
 
 
 def verify_task(root: Path, task: Task) -> list[tuple[str, Entry]]:
@@ -170,9 +169,15 @@ def _run_pool(root: Path, tasks: deque[Task], workers: int, suspects: list[Task]
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _verify_isolated(root: Path, member: Member, known: Entry | None) -> tuple[str, Entry]:
-    with _pool(1) as pool:
-        try:
-            return member.name, pool.submit(verify_member, root, member, known).result()
-        except BrokenProcessPool:
-            return member.name, {"kind": member.kind, "error": "the decoder crashed on it"}
+def _run_isolated(root: Path, suspects: list[Task]) -> Iterator[tuple[str, Entry]]:
+    """One file at a time in another process, so that it is known which file kills it."""
+    files = deque(pair for task in suspects for pair in task)
+    while files:
+        with _pool(1) as pool:
+            while files:
+                member, known = files.popleft()
+                try:
+                    yield member.name, pool.submit(verify_member, root, member, known).result()
+                except BrokenProcessPool:
+                    yield member.name, {"kind": member.kind, "error": "the decoder crashed on it"}
+                    break
