@@ -23,10 +23,14 @@ class PicturesSection(Section):
 
 
 class EvaluateSection(Section):
-    """A whole configuration of ``evaluate.py``."""
+    """A whole configuration of ``evaluate.py``.
+
+    ``published_when`` holds the values of ``data`` with which published numbers of the benchmark belong in the table.
+    """
 
     benchmark: str
     data: dict[str, Any]
+    published_when: dict[str, Any] = {}
     protocol: dict[str, Any]
     methods: dict[str, Any] = {}
     out: str | None = None
@@ -90,7 +94,12 @@ def evaluate(values: Mapping[str, Any]) -> Path:
         strict=config.strict,
     )
     # published numbers belong to the whole set only
-    part = not dataset.complete or config.data.get("videos") is not None or config.data.get("split") == "val"
+    part = (
+        not dataset.complete
+        or config.data.get("videos") is not None
+        or config.data.get("split") == "val"
+        or any(config.data.get(key) != value for key, value in config.published_when.items())
+    )
     name = f"{config.benchmark}_part" if part else config.benchmark
     outcome = run_benchmark(Benchmark(name, dataset, protocol, methods), options)
     written = write_reports(outcome.results, out, outcome.gallery, outcome.manifest)
