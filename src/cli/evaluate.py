@@ -39,10 +39,14 @@ class TableLoggerSection(Section):
 
 
 class EvaluateSection(Section):
-    """A whole configuration of ``evaluate.py``."""
+    """A whole configuration of ``evaluate.py``.
+
+    ``published_when`` holds the values of ``data`` with which published numbers of the benchmark belong in the table.
+    """
 
     benchmark: str
     data: dict[str, Any]
+    published_when: dict[str, Any] = {}
     protocol: dict[str, Any]
     methods: dict[str, Any] = {}
     out: str | None = None
@@ -134,7 +138,12 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
         group=group,
     )
     # published numbers belong to the whole set only
-    part = config.data.get("videos") is not None or config.data.get("split") == "val"
+    part = (
+        not dataset.complete
+        or config.data.get("videos") is not None
+        or config.data.get("split") == "val"
+        or any(config.data.get(key) != value for key, value in config.published_when.items())
+    )
     name = f"{config.benchmark}_part" if part else config.benchmark
     outcome = run_benchmark(Benchmark(name, dataset, protocol, methods), options)
     if not first:
