@@ -32,7 +32,8 @@ class VideoIndex:
         fps: mean frames per second.
         pts: presentation stamps in units of ``time_base``, int64 (N,); a count unless ``has_pts``.
         time_base: seconds per unit of ``pts``.
-        last_duration: how long the last frame is shown, in units of ``time_base``.
+        last_duration: how long the last frame is shown, in units of ``time_base``; an estimate for a variable
+            rate, because MP4 stores distances of decoding times and Matroska stores nothing.
         stream: number of the stream in the file.
         keyframes: positions (in presentation order) of frames at which decoding can start, int64.
         has_pts: whether every packet has its own distinct stamp, without which the file cannot be sought in.

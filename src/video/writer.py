@@ -24,6 +24,7 @@ from .tags import BT709
 
 CONTAINER_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 _MAX_DENOMINATOR = 1_000_000
+_FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: durations of frames are meant and passed on
 
 
 class VideoWriter:
@@ -116,9 +117,12 @@ class VideoWriter:
         self._clock.restart()
         temporary = self._temporary = self._stack.enter_context(atomic_path(self.path))
         try:
-            options = {}
+            # a little sound before time 0 (the start-up of AAC) must not move everything else
+            options = {"avoid_negative_ts": "disabled"}
             if self.time_base.denominator < 2**31 and self.path.suffix.lower() != ".mkv":
+                # the second one is the unit of late starts and total durations, by default a millisecond
                 options["video_track_timescale"] = str(self.time_base.denominator)
+                options["movie_timescale"] = str(max(self.time_base.denominator, 1000))
             self._container = av.open(str(temporary), "w", options=options)
             self._stream = self._add_video_stream()
             if self.source is not None and self.source.path.is_file():
@@ -138,6 +142,7 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = self.time_base
         context = stream.codec_context
+        context.flags |= _FRAME_DURATION
         primaries, transfer, matrix, color_range = self._colour.numbers()
         context.color_primaries, context.color_trc = primaries, transfer
         context.colorspace, context.color_range = matrix, color_range
