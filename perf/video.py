@@ -1,8 +1,10 @@
 """Reading 16-frame clips through framewright against decord itself; run by hand.
 
 Run ``python perf/video.py [--clips 40] [--rounds 7]``. Makes an H.264 video of noise (2 B-frames, a keyframe every
-30 frames) per size, then reads the same random clips through both, in turns within one process, with one decoder thread each. Printed is the median over rounds of the ratio of times within a round: it can be compared between
-machines, frames per second cannot. "opened per clip" includes opening the file, as a data set of many files does it.
+30 frames) per size, then reads the same random clips through both, clip by clip in turns within one process, with
+one decoder thread each. Printed is the median over rounds of the ratio of times: it can be compared between machines,
+frames per second cannot. "opened anew" opens the file for every clip, after it was indexed once in the process;
+"first opening" indexes it every time.
 """
 
 from __future__ import annotations
