@@ -101,9 +101,13 @@ def _build(path: Path, size: int, changed: int) -> VideoIndex:
         )
     try:
         with av.open(str(path)) as container:
+            if not container.streams:
+                raise VideoError(f"the video {str(path)!r} holds no frames: its header names no stream")
             if not container.streams.video:
                 raise VideoError(f"{str(path)!r} holds no video stream")
             return _scan(container, path)
+    except av.error.EOFError as error:
+        raise VideoError(f"the video {str(path)!r} holds no frames: it ends with its header") from error
     except (av.error.FFmpegError, UnicodeError) as error:
         raise VideoError(
             f"{str(path)!r} cannot be read as a video: {getattr(error, 'strerror', None) or error}"
