@@ -26,8 +26,8 @@ RECIPE = [
     *TWO,
     "trainer.precision=bf16-mixed",
     "optim.gradient_clip=0.1",
-    "optim.iterations=60",
-    "validation.every=20",
+    "optim.iterations=30",
+    "validation.every=10",
     "checkpoint.every=1",
     "checkpoint.monitor=val/psnr",
 ]

@@ -33,8 +33,10 @@ class Fail(Callback):
 @pytest.mark.parametrize(
     ("rank", "how", "message"),
     [
-        (1, "others hang", "error: clip.mp4: frame 3 cannot be decoded (process 1 of 2)"),
-        (0, "message", "error: clip.mp4: frame 3 cannot be decoded"),
+        pytest.param(
+            1, "others hang", "error: clip.mp4: frame 3 cannot be decoded (process 1 of 2)", marks=pytest.mark.slow
+        ),
+        pytest.param(0, "message", "error: clip.mp4: frame 3 cannot be decoded", marks=pytest.mark.slow),
         (1, "killed", "error: process 1 of 2 was ended by SIGKILL (often: out of memory)"),
     ],
 )
