@@ -190,9 +190,10 @@ def test_resume_auto_starts_or_continues(run_training: Run, tmp_path: Path) -> N
     assert (run / "weights.safetensors").read_bytes() == before
 
 
-def test_killed_at_a_random_moment(run_training: Run, tmp_path: Path) -> None:
-    """SIGKILL to the real program with loader workers; then the real program continues it."""
-    common = ["data.workers=2", "checkpoint.every=1", "optim.iterations=40", "validation.every=20"]
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
+def test_killed_at_a_random_moment(workers: int, run_training: Run, tmp_path: Path) -> None:
+    """SIGKILL to the real program; then the real program continues it."""
+    common = [f"data.workers={workers}", "checkpoint.every=1", "optim.iterations=40", "validation.every=20"]
     whole = run_training(*common, name="whole")
     parts = tmp_path / "parts"
     tiny = ["debug=tiny", "final=null", "trainer.progress=false", "trainer.threads=1", "validation.metrics={psnr: {}}"]
