@@ -9,14 +9,23 @@ from typing import Any
 
 from ..core.errors import ConfigError
 
+#: written last into a run folder; a run without it is to be continued
+FINISHED = "finished.json"
+
 DESCRIPTION = "Train a network: python train.py experiment=<name> key=value ..."
 
 
 def main(config_directory: Path) -> None:
     """Entry of ``train.py``; ``config_directory`` is the absolute path of ``configs``."""
     from .entry import run
+    from .sweeps.multirun import TrainingSweep
 
-    run(lambda values, overrides: train(values, overrides, config_directory), "train", config_directory)
+    run(
+        lambda values, overrides: train(values, overrides, config_directory),
+        "train",
+        config_directory,
+        multirun=TrainingSweep(config_directory),
+    )
 
 
 def train(values: dict[str, Any], overrides: Sequence[str], config_directory: Path) -> Path:
@@ -32,11 +41,12 @@ def train(values: dict[str, Any], overrides: Sequence[str], config_directory: Pa
     """
     from ..training.run_folder import choose_run_directory, share_run_directory
 
-    values, directory, checkpoint = _resume(values, overrides)
     if (values.get("debug") or {}).get("tiny"):
         from .tiny import make_tiny
 
+        # before the saved configuration, which is tiny already, is compared with this one
         values = make_tiny(values, config_directory)
+    values, directory, checkpoint = _resume(values, overrides)
     config = check(values)
     if directory is None:
         directory = choose_run_directory(config.run, config.experiment)
@@ -140,6 +150,8 @@ def _fit_and_report(
     elif first:
         make_directory(directory)
         remove_checkpoints_after(directory, checkpoint.iteration)
+    if first:
+        (directory / FINISHED).unlink(missing_ok=True)
     card = get_card(config.model.name)
     section = parse_data(config.data)
     data = RunDataModule(
@@ -193,6 +205,8 @@ def build_losses(config: Any) -> Any:
 
 
 def _report(config: Any, directory: Path, result: Any, config_directory: Path) -> None:
+    from ..core.files import write_json
+
     minutes, seconds = divmod(round(result.seconds), 60)
     if result.stopped_early:
         print(result.stopped_early)
@@ -205,3 +219,5 @@ def _report(config: Any, directory: Path, result: Any, config_directory: Path) -
     if samples:
         print(f"sample clips: {samples[-1]}")
     print(f"curves: {directory / 'curves.png'}")
+    record = {"iteration": result.iteration, "stopped_early": result.stopped_early}
+    write_json(directory / FINISHED, record)

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 
-from ..core.errors import FramewrightError
+from ..core.errors import Interrupted
 from ..core.seeding import get_rng_state, set_rng_state
 from ..datamodules.base import EvaluationDataset
 from ..metrics import FrameMetric
@@ -25,7 +25,7 @@ from .config import EarlyStoppingSection, ValidationSection
 from .task_module import TaskModule
 
 
-class TrainingInterrupted(FramewrightError):
+class TrainingInterrupted(Interrupted):
     """Training was stopped by a signal, after a checkpoint was written."""
 
 
