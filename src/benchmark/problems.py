@@ -62,11 +62,14 @@ class Problem:
 
 
 def _interpolation(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    padding = None if protocol.padding is None else protocol.padding.rule()
     try:
         split = split_frames(video.frames, protocol.stride)
+        if padding is not None:
+            padding.padded_size(int(video.frames.shape[-2]), int(video.frames.shape[-1]))
     except ValueError as error:
         raise DataError(f"the video {video.id!r} cannot be used: {error}") from None
-    context = Context("interpolation", split.timesteps, video.id, device, precision)
+    context = Context("interpolation", split.timesteps, video.id, device, precision, padding)
     return Problem(split.sources, split.targets, context)
 
 

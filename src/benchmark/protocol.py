@@ -9,11 +9,12 @@ from typing import Any, Literal
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..core.config import Section, parse_section
 from ..core.errors import ConfigError
 from ..core.files import sha256_json
+from ..ops.pad import PadRule
 
 
 class MetricChoice(Section):
@@ -42,6 +43,31 @@ class MetricChoice(Section):
         return self.metric or self.key
 
 
+class PaddingChoice(Section):
+    """Padding of a network's input that a published evaluation prescribes; see :class:`framewright.ops.pad.PadRule`.
+
+    Attributes:
+        size: height and width to pad to; or
+        multiple: pad to a multiple of it.
+        mode: ``zeros`` or ``replicate``.
+        centred: on all sides instead of below and right.
+    """
+
+    size: tuple[int, int] | None = None
+    multiple: int | None = Field(default=None, ge=1)
+    mode: Literal["zeros", "replicate"] = "zeros"
+    centred: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> PaddingChoice:
+        self.rule()
+        return self
+
+    def rule(self) -> PadRule:
+        """The rule as inference knows it."""
+        return PadRule(self.size, self.multiple, self.mode, self.centred)
+
+
 class Protocol(Section):
     """How a benchmark measures.
 
@@ -53,6 +79,7 @@ class Protocol(Section):
         description: lines printed under each table.
         mean_over: ``frames`` weighs every frame the same, ``videos`` every video.
         stride: interpolation only: distance of two input frames (2: triplets).
+        padding: of the input of networks; results of others are compared as they are.
     """
 
     name: str = Field(min_length=1)
@@ -62,6 +89,7 @@ class Protocol(Section):
     description: tuple[str, ...] = ()
     mean_over: Literal["frames", "videos"] = "frames"
     stride: int = Field(default=2, ge=2)
+    padding: PaddingChoice | None = None
 
     @field_validator("metrics")
     @classmethod
@@ -75,6 +103,8 @@ class Protocol(Section):
     def identity(self) -> dict[str, Any]:
         """What the numbers depend on: everything but headings and prose."""
         value = self.model_dump(mode="json", exclude={"description"})
+        if value["padding"] is None:
+            del value["padding"]  # rows made before there was a choice stay valid
         for metric in value["metrics"]:
             metric["metric"] = metric["metric"] or metric["key"]
             del metric["label"]

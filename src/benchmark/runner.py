@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..core.errors import ConfigError, DataError
 from ..core.files import sha256_json
+from ..core.processes import Group
 from ..core.provenance import command_line, environment
 from ..datamodules.base import EvaluationDataset
 from ..inference import Context, Method
@@ -29,7 +30,7 @@ from .results import (
     Results,
     finite,
 )
-from .samples import FrameKeeper, Gallery, pick_frames, write_clip, write_still
+from .samples import Clip, FrameKeeper, Gallery, pick_frames, write_clip, write_still
 from .scoring import Column, Row, frame_of, make_columns, score
 from .statistics import aggregate, bootstrap_interval
 
@@ -65,6 +66,7 @@ class RunOptions:
         strict: a metric whose weights are absent is an error.
         progress: show a progress line; None: if stderr is a terminal.
         command: recorded in the results; None: the running command.
+        group: the processes that share the videos, whole ones in turn; by default this process alone.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -79,6 +81,7 @@ class RunOptions:
     strict: bool = False
     progress: bool | None = None
     command: str | None = None
+    group: Group = field(default_factory=Group)
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,10 @@ def run(benchmark: Benchmark, options: RunOptions | None = None) -> Outcome:
     Videos are loaded one at a time, and each only if a row or a clip of it is missing. Rows go to the cache
     as soon as they are finished, so that an interrupted evaluation continues where it stopped.
 
+    With several processes, each computes every n-th video, and then all have all rows; only the first one makes
+    the stills. A video is never divided, so that nothing is counted twice and a method that carries a state from
+    frame to frame gives the same result for any number of processes.
+
     Raises:
         ConfigError: no methods, two of one name, an unknown metric, a task without benchmark.
         DataError: a video cannot be read, or a method returned a wrong number or size of frames.
@@ -120,7 +127,12 @@ class _State:
 
     method: Method
     cache: MethodCache
-    rows: list[Row] = field(default_factory=list)
+    found: dict[int, Row] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[Row]:
+        """In the order of the data set."""
+        return [self.found[index] for index in sorted(self.found)]
 
 
 class _Run:
@@ -139,20 +151,35 @@ class _Run:
         ]
         self.gallery = Gallery()
         self.computed = 0
+        self.clips: dict[int, Clip] = {}
 
     def execute(self) -> Outcome:
         videos = len(self.benchmark.dataset)
         if videos == 0:
             raise DataError(f"the data set {self.benchmark.dataset.name!r} has no videos")
+        group = self.options.group
         hidden = None if self.options.progress is None else not self.options.progress
-        with tqdm(total=videos * len(self.states), desc=self.benchmark.name, unit="row", disable=hidden) as progress:
-            for index in range(videos):
+        mine = range(group.rank, videos, group.size)
+        with tqdm(
+            total=len(mine) * len(self.states), desc=self.benchmark.name, unit="row", disable=hidden or group.rank > 0
+        ) as progress:
+            for index in mine:
                 self._video(index, progress)
+        self._share()
         _check_ids(self.states[0].rows)
         self._stills()
         results = self._results()
         cached = videos * len(self.states) - self.computed
         return Outcome(results, self.gallery, self.manifest, self.computed, cached)
+
+    def _share(self) -> None:
+        """Give all rows and clips to every process."""
+        shares = self.options.group.gather((self.computed, self.clips, [state.found for state in self.states]))
+        self.computed = sum(computed for computed, _, _ in shares)
+        clips = {index: clip for _, made, _ in shares for index, clip in made.items()}
+        self.gallery.clips.extend(clips[index] for index in sorted(clips))
+        for number, state in enumerate(self.states):
+            state.found = {index: row for _, _, found in shares for index, row in found[number].items()}
 
     def _video(self, index: int, progress: tqdm[Any]) -> None:
         rows = [self._known(state, index) for state in self.states]
@@ -160,7 +187,7 @@ class _Run:
         if not clip and all(row is not None for row in rows):
             for state, row in zip(self.states, rows, strict=True):
                 assert row is not None
-                state.rows.append(row)
+                state.found[index] = row
             progress.update(len(self.states))
             return
         problem = self._problem(index)
@@ -180,12 +207,12 @@ class _Run:
                 state.cache.store(index, row)
             if pictures is not None:
                 kept[state.method.name] = pictures
-            state.rows.append(row)
+            state.found[index] = row
             progress.update()
         if clip and self.options.pictures is not None:
             folder = self.options.pictures / "clips"
             limit, fps = self.options.clip_frames, self.options.clip_fps
-            self.gallery.clips.append(write_clip(folder, problem, kept, limit=limit, fps=fps))
+            self.clips[index] = write_clip(folder, problem, kept, limit=limit, fps=fps)
 
     def _known(self, state: _State, index: int) -> Row | None:
         row = state.cache.load(index)
@@ -199,7 +226,7 @@ class _Run:
     def _stills(self) -> None:
         """The worst and the median frame of the best method, as every method made them."""
         column = next((column for column in self.columns if column.metric is not None), None)
-        if self.options.pictures is None or column is None:
+        if self.options.pictures is None or column is None or self.options.group.rank > 0:
             return
         best = self._best(column)
         if best is None:
@@ -272,10 +299,12 @@ class _Run:
     def _method_result(self, state: _State) -> MethodResult:
         method, rows = state.method, state.rows
         videos: dict[str, dict[str, float | None]] = {row.video_id: {} for row in rows}
+        frames: dict[str, dict[str, int]] = {row.video_id: {} for row in rows}
         for column in self.columns:
             for row in rows:
                 total, count = row.sum_and_count(column.key) if column.metric is not None else (0.0, 0)
                 videos[row.video_id][column.key] = total / count if count else None
+                frames[row.video_id][column.key] = count
         seconds = [row.seconds / row.frames for row in rows if row.frames]
         return MethodResult(
             name=method.name,
@@ -283,6 +312,7 @@ class _Run:
             weights_sha256=method.weights_sha256,
             metrics={column.key: self._metric_result(state, column) for column in self.columns},
             videos=videos,
+            frames=frames,
             cost=Cost(
                 parameters=method.parameters,
                 seconds_per_frame=python_statistics.median(seconds) if seconds else None,

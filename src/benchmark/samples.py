@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..core.files import safe_name
 from ..video import VideoWriter, write_image
 from ..video.montage import side_by_side, to_uint8
 from .problems import Problem
@@ -86,15 +85,6 @@ def shrink(frames: Tensor, width: int) -> Tensor:
         return frames
     height = max(1, round(frames.shape[-2] * width / frames.shape[-1]))
     return functional.interpolate(frames, size=(height, width), mode="area")
-
-
-def safe_name(name: str) -> str:
-    """A file name for any name: letters, digits, ``-``, ``_`` and ``.``; changed names end in a hash, so that
-    two names never share a file."""
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".")[:80]
-    if cleaned == name and name:
-        return name
-    return f"{cleaned or 'x'}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def write_clip(folder: Path, problem: Problem, kept: Mapping[str, Pictures], *, limit: int, fps: int) -> Clip:

@@ -29,6 +29,8 @@ PATH_NAMES = frozenset(
         "file",
         "cache",
         "init",
+        "script",
+        "logs",
     }
 )
 _OVERRIDE = re.compile(r"^(?P<prefix>\+{0,2}|~)(?P<key>[A-Za-z_][\w./@:\-]*)=(?P<value>.*)$", re.DOTALL)

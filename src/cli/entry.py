@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from ..core.errors import ConfigError, FramewrightError, Interrupted, nearest
+from ..core.processes import let_the_first_speak
 from .arguments import configuration_groups, normalise
 
 Program = Callable[[dict[str, Any], list[str]], object]
@@ -96,6 +97,7 @@ def run(
 
 
 def _fail(error: FramewrightError) -> NoReturn:
+    let_the_first_speak()
     if os.environ.get("FRAMEWRIGHT_TRACEBACK"):
         logging.getLogger(__name__).error("traceback of the error below", exc_info=error)
     print(f"error: {error}", file=sys.stderr)

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from ..core.config import Section, parse_section
 from ..core.errors import ConfigError
+from ..core.processes import Group, process_group
+from ..training.config import WandbSection
 
 DESCRIPTION = "Make a benchmark table: python evaluate.py benchmark=<name> methods.<name>=<what>"
 
@@ -22,11 +24,29 @@ class PicturesSection(Section):
     clip_frames: Annotated[int, Field(gt=0)] = 24
 
 
+class TableWandbSection(WandbSection):
+    """Weights & Biases for a table: ``name`` (null: benchmark and folder), ``group`` and ``tags`` of the run."""
+
+    name: str | None = None
+    group: str | None = None
+    tags: list[str] = []
+
+
+class TableLoggerSection(Section):
+    """The table is always written as files; ``wandb`` also logs it."""
+
+    wandb: TableWandbSection | None = None
+
+
 class EvaluateSection(Section):
-    """A whole configuration of ``evaluate.py``."""
+    """A whole configuration of ``evaluate.py``.
+
+    ``published_when`` holds the values of ``data`` with which published numbers of the benchmark belong in the table.
+    """
 
     benchmark: str
     data: dict[str, Any]
+    published_when: dict[str, Any] = {}
     protocol: dict[str, Any]
     methods: dict[str, Any] = {}
     out: str | None = None
@@ -36,6 +56,7 @@ class EvaluateSection(Section):
     cache: str | None = None
     resamples: Annotated[int, Field(gt=0)] = 10_000
     pictures: PicturesSection = PicturesSection()
+    logger: TableLoggerSection = TableLoggerSection()
 
 
 def main(config_directory: Path) -> None:
@@ -43,13 +64,36 @@ def main(config_directory: Path) -> None:
     from .entry import run
 
     def program(values: dict[str, Any], overrides: Sequence[str]) -> None:
-        evaluate(values)
+        _join_slurm()
+        with process_group() as group:
+            evaluate(values, group)
 
     run(program, "evaluate", config_directory)
 
 
-def evaluate(values: Mapping[str, Any]) -> Path:
+def _join_slurm() -> None:
+    """Under srun with several tasks, describe the processes as torchrun does."""
+    import os
+
+    from ..training.slurm import current_job
+
+    tasks = int(os.environ.get("SLURM_NTASKS", "1"))
+    if current_job() is None or tasks == 1 or "RANK" in os.environ:
+        return
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
+    slurm = SLURMEnvironment(auto_requeue=False)
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = slurm.main_address, str(slurm.main_port)
+    os.environ["RANK"], os.environ["WORLD_SIZE"] = str(slurm.global_rank()), str(tasks)
+    os.environ["LOCAL_RANK"] = str(slurm.local_rank())
+
+
+def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     """Evaluate what a composed configuration describes; returns the folder with table and report.
+
+    Args:
+        values: the composed configuration as a plain mapping.
+        group: the processes that share the videos; the first one writes. None: this process alone.
 
     Raises:
         FramewrightError: anything wrong with the configuration, the data, a method or the output folder.
@@ -63,17 +107,20 @@ def evaluate(values: Mapping[str, Any]) -> Path:
     from ..core.files import make_directory
     from ..datamodules.evaluation_sets import create_evaluation_set
 
+    group = group or Group()
+    first = group.rank == 0
     config = parse_section(EvaluateSection, values)
     protocol = Protocol.from_mapping(config.protocol)
-    device = choose_device(config.device)
+    device = choose_device(config.device, group)
     if not config.methods:
         raise ConfigError("nothing to evaluate: give at least one method, for example methods.average=frame_average")
     methods = []
     for name, spec in config.methods.items():
         resolved = method_from_spec(str(name), spec, protocol.task)
-        print(resolved.decision)
+        if first:
+            print(resolved.decision)
         methods.append(resolved.method)
-    stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    stamp = group.agree(datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     out = Path(config.out or Path("results") / config.benchmark / stamp).expanduser()
     # a table that is made again under another name knows the rows of the earlier one
     cache = Path(config.cache).expanduser() if config.cache else (out / "cache" if config.out else out.parent / "cache")
@@ -88,57 +135,78 @@ def evaluate(values: Mapping[str, Any]) -> Path:
         clip_frames=config.pictures.clip_frames,
         resamples=config.resamples,
         strict=config.strict,
+        group=group,
     )
     # published numbers belong to the whole set only
-    part = config.data.get("videos") is not None or config.data.get("split") == "val"
+    part = (
+        not dataset.complete
+        or config.data.get("videos") is not None
+        or config.data.get("split") == "val"
+        or any(config.data.get(key) != value for key, value in config.published_when.items())
+    )
     name = f"{config.benchmark}_part" if part else config.benchmark
     outcome = run_benchmark(Benchmark(name, dataset, protocol, methods), options)
+    if not first:
+        return out
     written = write_reports(outcome.results, out, outcome.gallery, outcome.manifest)
     print(f"\n{plain_text(outcome.results)}")
     if outcome.cached:
         print(f"{outcome.cached} of {outcome.cached + outcome.computed} rows were known from {options.cache}")
     print(f"results: {written.results}\nreport:  {written.html}")
+    if config.logger.wandb is not None:
+        _log(config, outcome, written, out)
     return out
 
 
-def choose_device(name: str) -> Any:
-    """The torch device that ``device=`` means (``auto``: the first GPU where there is one).
+def _log(config: EvaluateSection, outcome: Any, written: Any, out: Path) -> None:
+    from ..training.tracking import folder_size, start_run, wandb_mode
+    from .table_logging import log_table
+
+    section = config.logger.wandb
+    assert section is not None
+    print(wandb_mode(section)[1])
+    name = section.name or f"{config.benchmark}-{out.name}"
+    run = start_run(
+        section,
+        out,
+        name=name,
+        group=section.group or config.benchmark,
+        job_type="evaluation",
+        tags=section.tags,
+        notes=None,
+        config=config.model_dump(mode="json"),
+    )
+    status = 1
+    try:
+        log_table(run, outcome.results, outcome.gallery, written)
+        status = 0
+    finally:
+        run.finish(exit_code=status)
+    if (out / "wandb").is_dir():
+        print(f"W&B files: {folder_size(out / 'wandb') / 1e6:.1f} MB in {out / 'wandb'}")
+
+
+def choose_device(name: str, group: Group | None = None) -> Any:
+    """The torch device that ``device=`` means (``auto``: a GPU where there is one, one per process of a machine).
 
     Raises:
         ConfigError: no such device.
     """
+    import os
+
     import torch
 
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        if group is None or group.size == 1:
+            return torch.device("cuda")
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+        return device
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ConfigError(f"device={name!r} cannot be used: {str(error).splitlines()[0]}") from error
     return device
-
-
-def evaluate_run(
-    benchmark: str,
-    methods: Mapping[str, Any],
-    data: Mapping[str, Any],
-    run_directory: Path,
-    config_directory: Path,
-) -> Path:
-    """The final table of a training run: the trained network beside other methods.
-
-    Args:
-        benchmark: a choice of ``configs/benchmark``.
-        methods: further methods by name.
-        data: values that replace those of the benchmark's ``data`` section.
-        run_directory: holds ``weights.safetensors``; the table goes to its folder ``table``.
-        config_directory: the configurations.
-    """
-    from .entry import compose
-
-    values = compose(config_directory, "evaluate", [f"benchmark={benchmark}"])
-    values["data"] = {**values["data"], **data}
-    values["methods"] = {**methods, "trained": {"run": str(run_directory)}}
-    values["out"] = str(run_directory / "table")
-    return evaluate(values)

@@ -44,6 +44,7 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
     tiny["optim"] = optim
     final = values.get("final")
     if final is not None:
+        # the benchmark of a published data set needs that data set
         benchmark = f"{card.task}_scenes"
         exists = (config_directory / "benchmark" / f"{benchmark}.yaml").is_file()
         tiny["final"] = {**final, "benchmark": benchmark, "data": {"videos": 1}} if exists else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, FramewrightError
 
 #: written last into a run folder; a run without it is to be continued
 FINISHED = "finished.json"
@@ -20,12 +20,15 @@ def main(config_directory: Path) -> None:
     from .entry import run
     from .sweeps.multirun import TrainingSweep
 
-    run(
-        lambda values, overrides: train(values, overrides, config_directory),
-        "train",
-        config_directory,
-        multirun=TrainingSweep(config_directory),
-    )
+    def program(values: dict[str, Any], overrides: Sequence[str]) -> None:
+        from ..training.interruption import TrainingRequeued
+
+        try:
+            train(values, overrides, config_directory)
+        except TrainingRequeued as requeued:
+            print(requeued)
+
+    run(program, "train", config_directory, multirun=TrainingSweep(config_directory))
 
 
 def train(values: dict[str, Any], overrides: Sequence[str], config_directory: Path) -> Path:
@@ -41,6 +44,11 @@ def train(values: dict[str, Any], overrides: Sequence[str], config_directory: Pa
     """
     from ..training.run_folder import choose_run_directory, share_run_directory
 
+    if (values.get("trainer") or {}).get("slurm") is not None:
+        script = _slurm(values, overrides, config_directory)
+        if script is not None:
+            print(f"wrote {script}; submit it with: sbatch {script}")
+            return script
     if (values.get("debug") or {}).get("tiny"):
         from .tiny import make_tiny
 
@@ -96,6 +104,37 @@ def check(values: Mapping[str, Any]) -> Any:
     return config
 
 
+def _slurm(values: dict[str, Any], overrides: Sequence[str], config_directory: Path) -> Path | None:
+    """Write the batch script if that is what is asked for; inside a job, be prepared for an early warning."""
+    from ..training.interruption import note_early_warning
+    from ..training.slurm import current_job, write_batch_script
+
+    if values["trainer"]["slurm"].get("script") is not None:
+        return write_batch_script(check(values), overrides, config_directory.parent / "train.py")
+    if current_job() is not None:
+        note_early_warning()
+    return None
+
+
+def _job_folder(values: Mapping[str, Any]) -> Path | None:
+    """The run that a requeued SLURM job continues; None for everything else."""
+    from ..core.config import parse_section
+    from ..training.checkpoints import saved_checkpoints
+    from ..training.config import RunSection
+    from ..training.run_folder import choose_run_directory
+    from ..training.slurm import current_job
+
+    job = current_job()
+    if job is None or (values.get("trainer") or {}).get("slurm") is None:
+        return None
+    run = parse_section(RunSection, values.get("run") or {}, "run")
+    # a folder of the user's choice may hold another run; it is this job's own only if the job ran before
+    if run.dir is not None and not job.restarts:
+        return None
+    folder = choose_run_directory(run, str(values["experiment"]))
+    return folder if saved_checkpoints(folder) else None
+
+
 def _resume(values: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], Path | None, Any]:
     """Where the run continues from: the configuration to use, the folder and the checkpoint."""
     from ..core.errors import CheckpointError
@@ -103,9 +142,12 @@ def _resume(values: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str,
     from ..training.run_folder import load_config, merge_for_resume
 
     wanted = values.get("resume")
+    folder: Path | None
     if wanted is None:
-        return values, None, None
-    if wanted == "auto":
+        folder = _job_folder(values)
+        if folder is None:
+            return values, None, None
+    elif wanted == "auto":
         directory = (values.get("run") or {}).get("dir")
         if directory is None:
             raise ConfigError("resume=auto needs run.dir=<folder>: it continues the run there, or starts one")
@@ -133,25 +175,59 @@ def _resume(values: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str,
 def _fit_and_report(
     config: Any, values: Mapping[str, Any], directory: Path, checkpoint: Any, config_directory: Path
 ) -> None:
-    from ..core.files import make_directory, sha256_json, write_json
-    from ..core.provenance import command_line, environment
-    from ..core.seeding import seed_everything
-    from ..datamodules.module import RunDataModule
-    from ..datamodules.sources import create_source, parse_data
-    from ..models.registry import create_model, get_card
-    from ..tasks import task_module
+    from ..core.files import make_directory
     from ..training.checkpoints import remove_checkpoints_after
-    from ..training.fit import fit
-    from ..training.run_folder import is_first_process, prepare_new, save_config
+    from ..training.fit import check_processes, fit
+    from ..training.run_folder import discard_if_empty, is_first_process, prepare_new
 
     first = is_first_process()
+    check_processes(config, checkpoint)
     if first and checkpoint is None:
         prepare_new(directory)
     elif first:
         make_directory(directory)
         remove_checkpoints_after(directory, checkpoint.iteration)
+    try:
+        data, module = _build(config, directory)
+        table = _final_table(config, data.source, config_directory) if first else None
+    except BaseException:
+        if first:
+            discard_if_empty(directory)
+        raise
     if first:
         (directory / FINISHED).unlink(missing_ok=True)
+        _record(config, values, data, module.net, directory, checkpoint)
+    result = fit(config, values, module, data, directory, checkpoint)
+    if first:
+        _report(config, directory, result, table)
+
+
+def _final_table(config: Any, source: Any, config_directory: Path) -> dict[str, Any] | None:
+    """The configuration of the final table, checked now: nobody wants to learn of a mistake after the training."""
+    from ..datamodules.evaluation_sets import create_evaluation_set
+    from .entry import compose
+
+    if config.final is None:
+        return None
+    name, data = (config.final.benchmark, {}) if config.final.benchmark else source.benchmark()
+    values = compose(config_directory, "evaluate", [f"benchmark={name}"])
+    values["data"] = {**values["data"], **data, **config.final.data}
+    values["methods"] = dict(config.final.methods)
+    try:
+        create_evaluation_set(values["data"], str(values["protocol"]["task"]))
+    except FramewrightError as error:
+        raise type(error)(f"{error}\n(This concerns the table at the end; final=null trains without one.)") from error
+    return values
+
+
+def _build(config: Any, directory: Path) -> tuple[Any, Any]:
+    """The run's data and LightningModule; nothing is written."""
+    from ..core.seeding import seed_everything
+    from ..datamodules.module import RunDataModule
+    from ..datamodules.sources import create_source, parse_data
+    from ..models.registry import create_model, get_card
+    from ..tasks import task_module
+
     card = get_card(config.model.name)
     section = parse_data(config.data)
     data = RunDataModule(
@@ -164,7 +240,8 @@ def _fit_and_report(
         repeat_batches=config.debug.repeat_batches,
     )
     seed_everything(config.seed)
-    net = create_model(config.model.name, config.model.weights, parts=config.model.parts, **config.model.options)
+    model = config.model
+    net = create_model(model.name, model.weights, parts=model.parts, **model.options)
     module = task_module(card.task)(
         net,
         build_losses(config),
@@ -172,23 +249,24 @@ def _fit_and_report(
         compile=config.trainer.compile,
         allow_targets=config.allow_targets,
     )
-    if first:
-        manifest = data.describe()
-        save_config(directory, values)
-        write_json(directory / "data.json", manifest)
-        record = {
-            "command": command_line(),
-            "data_manifest": sha256_json(manifest),
-            "environment": environment(),
-        }
-        write_json(directory / "provenance.json", record)
-        parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-        what = f"{config.model.name} ({parameters / 1e6:.2f} M parameters) on {section.name}"
-        where = f", continuing at iteration {checkpoint.iteration}" if checkpoint else ""
-        print(f"{config.experiment}: {what}, {config.optim.iterations} iterations{where}\nrun folder: {directory}")
-    result = fit(config, values, module, data, directory, checkpoint)
-    if first:
-        _report(config, directory, result, config_directory)
+    return data, module
+
+
+def _record(config: Any, values: Mapping[str, Any], data: Any, net: Any, directory: Path, checkpoint: Any) -> None:
+    """Write what makes the run repeatable, and say what it is."""
+    from ..core.files import sha256_json, write_json
+    from ..core.provenance import command_line, environment
+    from ..training.run_folder import save_config
+
+    manifest = data.describe()
+    save_config(directory, values)
+    write_json(directory / "data.json", manifest)
+    record = {"command": command_line(), "data_manifest": sha256_json(manifest), "environment": environment()}
+    write_json(directory / "provenance.json", record)
+    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    what = f"{config.model.name} ({parameters / 1e6:.2f} M parameters) on {data.section.name}"
+    where = f", continuing at iteration {checkpoint.iteration}" if checkpoint else ""
+    print(f"{config.experiment}: {what}, {config.optim.iterations} iterations{where}\nrun folder: {directory}")
 
 
 def build_losses(config: Any) -> Any:
@@ -204,17 +282,28 @@ def build_losses(config: Any) -> Any:
     return WeightedSum(terms)
 
 
-def _report(config: Any, directory: Path, result: Any, config_directory: Path) -> None:
+def _table_logger(config: Any, directory: Path) -> dict[str, Any]:
+    """The final table is a W&B run of its own, in the group of the training."""
+    wandb = config.logger.wandb
+    if wandb is None:
+        return {"wandb": None}
+    group = config.run.group or config.run.name or f"{config.experiment}-{directory.name}"
+    return {"wandb": {**wandb.model_dump(), "group": group}}
+
+
+def _report(config: Any, directory: Path, result: Any, table: dict[str, Any] | None) -> None:
     from ..core.files import write_json
 
     minutes, seconds = divmod(round(result.seconds), 60)
     if result.stopped_early:
         print(result.stopped_early)
     print(f"trained {result.iteration} iterations in {minutes}:{seconds:02d}; weights: {result.weights}")
-    if config.final is not None:
-        from .evaluate import evaluate_run
+    if table is not None:
+        from .evaluate import evaluate
 
-        evaluate_run(config.final.benchmark, config.final.methods, config.final.data, directory, config_directory)
+        methods = {**table["methods"], "trained": {"run": str(directory)}}
+        logger = _table_logger(config, directory)
+        evaluate({**table, "methods": methods, "out": str(directory / "table"), "logger": logger})
     samples = sorted(path.parent for path in (directory / "samples").rglob("*.mp4"))
     if samples:
         print(f"sample clips: {samples[-1]}")

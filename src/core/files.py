@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,15 @@ def make_directory(directory: str | os.PathLike[str]) -> Path:
             "Choose another one or change its permissions."
         ) from error
     return directory
+
+
+def safe_name(name: str) -> str:
+    """A file name for any name: letters, digits, ``-``, ``_`` and ``.``; changed names end in a hash, so that two names
+    never share a file."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".")[:80]
+    if cleaned == name and name:
+        return name
+    return f"{cleaned or 'x'}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

@@ -51,9 +51,15 @@ class EvaluationVideo:
 
 
 class EvaluationDataset(ABC):
-    """An ordered set of whole videos, loaded one at a time."""
+    """An ordered set of whole videos, loaded one at a time.
+
+    Attributes:
+        name: of the set in results.
+        complete: whether it is a whole published set; published numbers stand only beside those.
+    """
 
     name: str
+    complete: bool = True
 
     @abstractmethod
     def __len__(self) -> int:

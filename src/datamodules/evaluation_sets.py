@@ -81,11 +81,82 @@ class Vimeo90KEvaluationSection(EvaluationSection):
         return kind(self.root, self.split, self.videos, check_size=self.check_size)
 
 
+class UCF101Section(EvaluationSection):
+    """The 379 triplets of UCF101."""
+
+    root: str | None = None
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The triplets."""
+        from .interpolation_sets import UCF101Evaluation
+
+        return UCF101Evaluation(self.root, self.videos)
+
+
+class MiddleburyOtherSection(EvaluationSection):
+    """The 12 triplets of Middlebury OTHER."""
+
+    root: str | None = None
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The triplets."""
+        from .interpolation_sets import MiddleburyOtherEvaluation
+
+        return MiddleburyOtherEvaluation(self.root, self.videos)
+
+
+class SNUFilmSection(EvaluationSection):
+    """One of the four splits of SNU-FILM."""
+
+    root: str | None = None
+    split: Literal["easy", "medium", "hard", "extreme"] = "easy"
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The triplets of the split."""
+        from .interpolation_sets import SNUFilmEvaluation
+
+        return SNUFilmEvaluation(self.root, self.split, self.videos)
+
+
+class HDSection(EvaluationSection):
+    """The raw clips of the HD benchmark; ``resolution`` null: all three resolutions."""
+
+    root: str | None = None
+    resolution: Literal["544p", "720p", "1080p"] | None = None
+    frames: Annotated[int, Field(ge=3)] = 101
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The clips."""
+        from .interpolation_sets import HDEvaluation
+
+        return HDEvaluation(self.root, self.resolution, self.frames, self.videos)
+
+
+class XTestSection(EvaluationSection):
+    """X-TEST of X4K1000FPS; the protocol's stride must be ``multiple``."""
+
+    root: str | None = None
+    multiple: Literal[2, 4, 8, 16, 32] = 8
+    size: Literal["4k", "2k"] = "4k"
+    check_size: bool = True
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The clips."""
+        from .interpolation_sets import XTestEvaluation
+
+        return XTestEvaluation(self.root, self.multiple, self.size, self.check_size, self.videos)
+
+
 EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "scenes": ScenesEvaluationSection,
     "folder": FolderEvaluationSection,
     "vimeo90k_triplet": Vimeo90KEvaluationSection,
     "vimeo90k_septuplet": Vimeo90KEvaluationSection,
+    "ucf101": UCF101Section,
+    "middlebury_other": MiddleburyOtherSection,
+    "snu_film": SNUFilmSection,
+    "hd": HDSection,
+    "x_test": XTestSection,
 }
 
 

@@ -31,6 +31,7 @@ from ..video import find_videos, is_frame_folder, is_video_file, open_video
 from ..video.discover import list_frames
 from ..weights import cache_directory
 from .layout import first_entries, require_root
+from .layouts import FrameSequence, Layout, Member
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -188,31 +189,7 @@ class FolderIndex:
 
     def _find(self) -> tuple[dict[str, Path], list[str]]:
         """Videos by relative name, and the names left out."""
-        if self.root.is_file():
-            if is_video_file(self.root):
-                return {self.root.name: self.root}, []
-            raise DataError(
-                f"data=folder: the data root {str(self.root)!r} is a file, but not a video; set it to {_EXPECTED}"
-            )
-        # everything is looked for first, so that what the patterns leave out can be told
-        paths = [path for path in find_videos(self.root) if path != self.root]
-        if is_frame_folder(self.root):
-            if not paths:
-                return {self.root.name: self.root}, []
-            self._loose_images = True
-        # a name that is not UTF-8 shows its odd bytes as escapes: names go into JSON
-        every = {
-            path.relative_to(self.root).as_posix().encode("utf-8", "backslashreplace").decode(): path for path in paths
-        }
-        excluded = sorted(name for name in every if _matches(name, self.exclude))
-        found = {name: every[name] for name in sorted(set(every) - set(excluded))}
-        if not found:
-            message = (
-                f"data=folder: no video in {str(self.root)!r}; expected {_EXPECTED}. Found: {first_entries(self.root)}"
-            )
-            if excluded:
-                message += f". Left out by exclude={list(self.exclude)}: {', '.join(excluded[:6])}"
-            raise DataError(message)
+        found, excluded, self._loose_images = find_named(self.root, self.exclude)
         return found, excluded
 
     def _probe(self, found: dict[str, Path], on_error: str) -> dict[str, dict[str, Any]]:
@@ -255,6 +232,35 @@ class FolderIndex:
         if self.unreadable:
             message += f" Cannot be read: {'; '.join(list(self.unreadable.values())[:3])}."
         return message
+
+
+def find_named(root: Path, exclude: Sequence[str] = DEFAULT_EXCLUDE) -> tuple[dict[str, Path], list[str], bool]:
+    """Videos by relative name, the names left out, and whether images of the root itself are left out.
+
+    Raises:
+        DataError: there is no video.
+    """
+    if root.is_file():
+        if is_video_file(root):
+            return {root.name: root}, [], False
+        raise DataError(f"data=folder: the data root {str(root)!r} is a file, but not a video; set it to {_EXPECTED}")
+    loose_images = False
+    # everything is looked for first, so that what the patterns leave out can be told
+    paths = [path for path in find_videos(root) if path != root]
+    if is_frame_folder(root):
+        if not paths:
+            return {root.name: root}, [], False
+        loose_images = True
+    # a name that is not UTF-8 shows its odd bytes as escapes: names go into JSON
+    every = {path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode(): path for path in paths}
+    excluded = sorted(name for name in every if _matches(name, exclude))
+    found = {name: every[name] for name in sorted(set(every) - set(excluded))}
+    if not found:
+        message = f"data=folder: no video in {str(root)!r}; expected {_EXPECTED}. Found: {first_entries(root)}"
+        if excluded:
+            message += f". Left out by exclude={list(exclude)}: {', '.join(excluded[:6])}"
+        raise DataError(message)
+    return found, excluded, loose_images
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
@@ -377,3 +383,34 @@ def _hash_ends(path: Path, size: int) -> str:
         handle.seek(-_HASHED_END, os.SEEK_END)
         digest.update(handle.read(_HASHED_END))
     return digest.hexdigest()
+
+
+def _every_video(root: Path) -> list[FrameSequence]:
+    """Every video of a folder, whole and in any split; its files relative to ``root``."""
+    found, _, _ = find_named(root)
+    ids = _ids(root, found)
+    sequences = []
+    for name, path in found.items():
+        if path.is_dir():
+            files = [Member(image.relative_to(root).as_posix()) for image in list_frames(path)]
+        else:
+            files = [Member(path.relative_to(root).as_posix(), "video")]
+        sequences.append(FrameSequence(ids[name], tuple(files)))
+    return sequences
+
+
+def _folder_root(root: str | os.PathLike[str] | None) -> Path:
+    path = require_root(root, FOLDER.title, FOLDER.expected)
+    if path.is_dir():
+        return path
+    raise DataError(f"{str(path)!r} is a file; check the folder that holds it")
+
+
+FOLDER = Layout(
+    name="folder",
+    title="data=folder",
+    expected=_EXPECTED,
+    sequences=_every_video,
+    evidence="our own",
+    locate=_folder_root,
+)

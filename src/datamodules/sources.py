@@ -120,6 +120,10 @@ class DataSource(ABC):
     def validation(self) -> EvaluationDataset | None:
         """The validation videos, or None if there are none."""
 
+    @abstractmethod
+    def benchmark(self) -> tuple[str, dict[str, Any]]:
+        """The benchmark that belongs to this data, and the values of its data section that make it so."""
+
 
 class ScenesSource(DataSource):
     """Procedural scenes for every task."""
@@ -157,6 +161,9 @@ class ScenesSource(DataSource):
         if self.section.validation is None:
             return None
         return ScenesEvaluation(self.section.validation, task=self.task)
+
+    def benchmark(self) -> tuple[str, dict[str, Any]]:
+        return f"{self.task}_scenes", {}
 
 
 class FolderSource(DataSource):
@@ -197,6 +204,11 @@ class FolderSource(DataSource):
             **self._excluded,
         )
 
+    def benchmark(self) -> tuple[str, dict[str, Any]]:
+        section = self.section
+        values = {"root": section.root, "split": "test", "max_size": section.validation_size}
+        return f"{self.task}_folder", {**values, "on_error": section.on_error, **self._excluded}
+
 
 class Vimeo90KTripletSource(DataSource):
     """Vimeo90K triplets."""
@@ -220,6 +232,10 @@ class Vimeo90KTripletSource(DataSource):
         return Vimeo90KTripletEvaluation(
             section.root, "val", section.validation_limit, section.train_fraction, section.check_size
         )
+
+    def benchmark(self) -> tuple[str, dict[str, Any]]:
+        name = "interpolation_vimeo90k" + ("_septuplet" if self.section.name.endswith("septuplet") else "")
+        return name, {"root": self.section.root, "check_size": self.section.check_size}
 
 
 class Vimeo90KSeptupletSource(Vimeo90KTripletSource):

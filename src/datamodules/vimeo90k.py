@@ -29,6 +29,7 @@ from ..core.files import sha256_file
 from ..video import read_image
 from .base import EvaluationDataset, EvaluationVideo, TrainingDataset
 from .layout import first_entries, require_root
+from .layouts import FrameSequence, Layout, Member
 from .transforms import Image, TripletTransform, images_to_tensor
 
 _SIZE = (256, 448)
@@ -156,6 +157,36 @@ def _read_list(path: Path, layout: _Layout) -> list[str]:
     if not names:
         raise DataError(f"{layout.name}: the list {str(path)!r} is empty")
     return names
+
+
+def _every_sequence(layout: _Layout, root: Path) -> list[FrameSequence]:
+    """The sequences of both official lists."""
+    names = [name for split in ("train", "test") for name in _read_list(root / layout.list_name(split), layout)]
+    return [
+        FrameSequence(
+            name,
+            tuple(Member(f"sequences/{name}/im{number}.png", size=_SIZE) for number in range(1, layout.frames + 1)),
+        )
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _published(layout: _Layout, name: str, sequences: int | None) -> Layout:
+    return Layout(
+        name=name,
+        title=layout.name,
+        expected=layout.expected,
+        lists=(layout.list_name("train"), layout.list_name("test")),
+        sequences=lambda root: _every_sequence(layout, root),
+        published=sequences,
+        homepage="http://toflow.csail.mit.edu/",
+        evidence="training programs of RIFE and XVFI",
+        locate=lambda root: _find_root(layout, root),
+    )
+
+
+TRIPLET_LAYOUT = _published(_TRIPLET, "vimeo90k_triplet", 51_313 + 3_782)
+SEPTUPLET_LAYOUT = _published(_SEPTUPLET, "vimeo90k_septuplet", None)
 
 
 class Vimeo90KTriplet(TrainingDataset):

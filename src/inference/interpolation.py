@@ -97,6 +97,8 @@ def _forward(net: nn.Module, pairs: list[Pair], context: Context, name: str) -> 
     device = context.device
     image0 = torch.stack([pair[0] for pair in pairs]).to(device, torch.float32)
     image1 = torch.stack([pair[1] for pair in pairs]).to(device, torch.float32)
+    if context.padding is not None:
+        (image0, crop), (image1, _) = context.padding.pad(image0), context.padding.pad(image1)
     timestep: float | Tensor = context.timesteps[0]
     if len(context.timesteps) > 1:
         timestep = torch.tensor([pair[2] for pair in pairs], device=device, dtype=torch.float32)
@@ -112,4 +114,6 @@ def _forward(net: nn.Module, pairs: list[Pair], context: Context, name: str) -> 
                 raise
             steps = ", ".join(f"{step:g}" for step in context.timesteps)
             raise ConfigError(f"method {name!r} cannot interpolate at t = {steps}: {error}") from error
+    if context.padding is not None:
+        output = crop(output)
     return output.float().clamp(0, 1).cpu()

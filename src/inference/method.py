@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..models.card import PublishedResult
+from ..ops.pad import PadRule
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -53,6 +54,7 @@ class Context:
         video_id: identifies the video within its set; a results folder is searched for it.
         device: where networks run.
         precision: ``32-true``, or ``bf16-mixed`` for autocast.
+        padding: how a network's input is padded (and its output cropped) before its own padding; None: not at all.
 
     Raises:
         ValueError: timesteps or precision out of range.
@@ -63,6 +65,7 @@ class Context:
     video_id: str = ""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: str = "32-true"
+    padding: PadRule | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

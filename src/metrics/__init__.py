@@ -8,7 +8,7 @@ from typing import Any
 from ..core.errors import ConfigError, nearest
 from .base import FrameMetric
 from .interpolation_error import InterpolationError
-from .psnr import PSNR
+from .psnr import PSNR, LumaPSNR
 from .ssim import SSIM, SSIMRife
 
 __all__ = [
@@ -16,13 +16,14 @@ __all__ = [
     "SSIM",
     "FrameMetric",
     "InterpolationError",
+    "LumaPSNR",
     "SSIMRife",
     "create_metric",
     "list_metrics",
     "metric_class",
 ]
 
-_METRICS: dict[str, type[FrameMetric]] = {m.key: m for m in (PSNR, SSIM, SSIMRife, InterpolationError)}
+_METRICS: dict[str, type[FrameMetric]] = {m.key: m for m in (PSNR, LumaPSNR, SSIM, SSIMRife, InterpolationError)}
 
 
 def list_metrics() -> list[str]:

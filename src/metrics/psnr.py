@@ -48,14 +48,31 @@ class PSNR(FrameMetric):
         if self.rounded:
             prediction = _snap(round_to_8bit(prediction))
             target = _snap(target)
-        prediction, target = prediction.double(), target.double()
-        return -10 * (prediction - target).square().mean((1, 2, 3)).log10()
+        return -10 * self._difference(prediction.double(), target.double()).square().mean((1, 2, 3)).log10()
+
+    def _difference(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """What is squared, ``(N, C, H, W)`` float64."""
+        return prediction - target
 
     def summarise(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Sum and number of the values that count, after the rule ``infinite``."""
         if self.infinite == "clip":
             return super().summarise(values.clamp(max=self.maximum))
         return super().summarise(values[~torch.isposinf(values)])
+
+
+class LumaPSNR(PSNR):
+    """PSNR of luma, ``Y = 0.299 R + 0.587 G + 0.114 B`` (full-range BT.601, the Y of scikit-image's ``rgb2yuv``).
+
+    The measure of RIFE's HD table: the prediction is rounded as RGB image, luma itself is not rounded. It is not
+    the luma PSNR of super-resolution, whose Y is scaled to 16..235. Arguments as for :class:`PSNR`.
+    """
+
+    key = "psnr_y"
+
+    def _difference(self, prediction: Tensor, target: Tensor) -> Tensor:
+        weights = torch.tensor([0.299, 0.587, 0.114], dtype=prediction.dtype, device=prediction.device)
+        return torch.einsum("nchw,c->nhw", prediction - target, weights).unsqueeze(1)
 
 
 def _snap(image: Tensor) -> Tensor:

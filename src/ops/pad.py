@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch.nn.functional as F
@@ -56,3 +58,56 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: PadMode = "replicate") -> tu
     flat = x.reshape(-1, *x.shape[-3:])
     padded = F.pad(flat, (0, right, 0, bottom), mode=mode)
     return padded.reshape(*x.shape[:-2], height + bottom, width + right), crop
+
+
+@dataclass(frozen=True)
+class PadRule:
+    """Padding that an evaluation protocol prescribes, whatever the network then does by itself.
+
+    Attributes:
+        size: height and width to pad to; or
+        multiple: pad both to a multiple of it. Exactly one of the two is given.
+        mode: ``"zeros"`` or ``"replicate"``.
+        centred: half of it on each side (the odd row or column below or to the right); else below and right only.
+
+    Raises:
+        ValueError: neither or both of ``size`` and ``multiple``.
+    """
+
+    size: tuple[int, int] | None = None
+    multiple: int | None = None
+    mode: Literal["zeros", "replicate"] = "zeros"
+    centred: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.size is None) == (self.multiple is None):
+            raise ValueError("padding needs either a size or a multiple")
+
+    def padded_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width after padding.
+
+        Raises:
+            ValueError: the image is larger than the prescribed size.
+        """
+        if self.multiple is not None:
+            return height + -height % self.multiple, width + -width % self.multiple
+        assert self.size is not None
+        if height > self.size[0] or width > self.size[1]:
+            raise ValueError(
+                f"{width}x{height} is larger than the {self.size[1]}x{self.size[0]} (width x height) to pad to"
+            )
+        return self.size
+
+    def pad(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The padded images ``(B, C, H', W')`` of ``(B, C, H, W)``, and a function that crops back.
+
+        Raises:
+            ValueError: the image is larger than the prescribed size.
+        """
+        height, width = x.shape[-2:]
+        rows, columns = self.padded_size(height, width)
+        top = (rows - height) // 2 if self.centred else 0
+        left = (columns - width) // 2 if self.centred else 0
+        margins = (left, columns - width - left, top, rows - height - top)
+        padded = F.pad(x, margins) if self.mode == "zeros" else F.pad(x, margins, mode="replicate")
+        return padded, lambda y: y[..., top : top + height, left : left + width]

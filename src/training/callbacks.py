@@ -1,8 +1,7 @@
-"""Callbacks of every run: validation on whole videos, early stopping, interruption, progress."""
+"""Callbacks of every run: validation on whole videos, early stopping, progress."""
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +13,8 @@ import torch
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 
-from ..core.errors import Interrupted
+from ..core.files import safe_name
+from ..core.processes import Group
 from ..core.seeding import get_rng_state, set_rng_state
 from ..datamodules.base import EvaluationDataset
 from ..metrics import FrameMetric
@@ -22,16 +22,36 @@ from ..video.montage import side_by_side
 from ..video.writer import VideoWriter
 from .checkpoints import CheckpointKeeper
 from .config import EarlyStoppingSection, ValidationSection
+from .interruption import is_step_boundary
 from .task_module import TaskModule
 
 
-class TrainingInterrupted(Interrupted):
-    """Training was stopped by a signal, after a checkpoint was written."""
+class StepMetrics(Callback):
+    """Logs losses, gradient norm and learning rate of every ``every``-th iteration.
 
+    Runs before everything else at the end of an iteration (Lightning's own logging comes after it), so that a
+    checkpoint never lies ahead of the log.
+    """
 
-def is_step_boundary(trainer: pl.Trainer) -> bool:
-    """Whether the batch that just ended completed an optimizer step (and not only accumulated)."""
-    return not trainer.fit_loop.epoch_loop._should_accumulate()
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.loss: float | None = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Hand the finished step's values to the loggers."""
+        if not is_step_boundary(trainer):
+            return
+        assert isinstance(pl_module, TaskModule)
+        iteration = int(trainer.global_step)
+        if iteration % self.every:
+            pl_module.drop_step_metrics()
+            return
+        values = pl_module.take_step_metrics(reduce=trainer.world_size > 1)
+        self.loss = values["train/loss"]
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=iteration)
 
 
 class Validation(Callback):
@@ -105,6 +125,7 @@ class Validation(Callback):
             metric.reset()
             metric.to(module.device)
         count = len(self.dataset) if self.section.videos is None else min(self.section.videos, len(self.dataset))
+        written: list[tuple[str, Path]] = []
         for index in range(trainer.global_rank, count, trainer.world_size):
             video = self.dataset[index]
             result = module.predict_video(video)
@@ -113,17 +134,26 @@ class Validation(Callback):
                 metric.update(result.prediction.to(module.device), target)
             if index < self.section.samples:
                 clips = {**result.shown, "prediction": result.prediction, "target": result.target}
-                self._write_sample(video.id, clips, int(trainer.global_step))
+                written.append(self._write_sample(video.id, clips, int(trainer.global_step)))
+        self._show(trainer, written)
         return {f"val/{key}": float(metric.compute()) for key, metric in self.metrics.items()}
 
-    def _write_sample(self, video_id: str, clips: Mapping[str, Tensor], iteration: int) -> None:
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in video_id)
+    def _show(self, trainer: pl.Trainer, written: list[tuple[str, Path]]) -> None:
+        """Only the first process talks to the loggers, also about clips that others wrote."""
+        if self.show_media is None:
+            return
+        everybody = Group(trainer.global_rank, trainer.world_size).gather(written)
+        if trainer.is_global_zero:
+            for name, path in sorted(clip for clips in everybody for clip in clips):
+                self.show_media(name, path, int(trainer.global_step))
+
+    def _write_sample(self, video_id: str, clips: Mapping[str, Tensor], iteration: int) -> tuple[str, Path]:
+        safe = safe_name(video_id)
         path = self.run_directory / "samples" / f"iter_{iteration:08d}" / f"{safe}.mp4"
         frames = side_by_side({label: clip.cpu() for label, clip in clips.items()})
         with VideoWriter(path, fps=4, size=(frames.shape[1], frames.shape[2])) as writer:
             writer.write(frames)
-        if self.show_media is not None:
-            self.show_media(f"samples/{safe}", path, iteration)
+        return f"samples/{safe}", path
 
 
 class EarlyStopping(Callback):
@@ -162,75 +192,14 @@ class EarlyStopping(Callback):
         self.best, self.waited = state_dict["best"], state_dict["waited"]
 
 
-class Interruption(Callback):
-    """Ctrl-C, SIGTERM or SIGUSR1 finish the iteration, write a checkpoint and then stop.
-
-    A second Ctrl-C stops at once. With several processes they agree on the iteration, every ``agree_every``.
-
-    Args:
-        keeper: writes the checkpoint.
-        resume_hint: the command that continues the run, for the message.
-    """
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self, keeper: CheckpointKeeper, resume_hint: str, agree_every: int = 10) -> None:
-        self.keeper = keeper
-        self.resume_hint = resume_hint
-        self.agree_every = agree_every
-        self.received: int | None = None
-        self._previous: dict[int, Any] = {}
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the signals for the duration of the training."""
-        self._previous = {number: signal.signal(number, self._handle) for number in self.signals}
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the signals back."""
-        self._release()
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
-        self._release()
-
-    def _release(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
-
-    def _handle(self, number: int, frame: Any) -> None:
-        if self.received is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = number
-        print("\nstopping after this iteration; Ctrl-C again stops at once", file=sys.stderr, flush=True)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save and stop if a signal has come."""
-        if not is_step_boundary(trainer) or not self._agreed(trainer):
-            return
-        self.keeper.save(trainer)
-        raise TrainingInterrupted(
-            f"stopped at iteration {trainer.global_step}, the checkpoint is written. Continue with: {self.resume_hint}"
-        )
-
-    def _agreed(self, trainer: pl.Trainer) -> bool:
-        if trainer.world_size == 1:
-            return self.received is not None
-        if trainer.global_step % self.agree_every:
-            return False
-        flag = torch.tensor(float(self.received is not None), device=trainer.strategy.root_device)
-        return bool(trainer.strategy.reduce(flag, reduce_op="sum") > 0)
-
-
 class Progress(TQDMProgressBar):
     """One bar over all iterations: rate, time left, loss, and the share of time spent waiting for data.
 
     Where the output is not a terminal (a log file), a line is printed every half minute instead.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step_metrics: StepMetrics) -> None:
+        self.step_metrics = step_metrics
         interactive = sys.stderr.isatty()
         super().__init__()
         self.interactive = interactive
@@ -279,11 +248,9 @@ class Progress(TQDMProgressBar):
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """What stands behind the bar: loss and data-wait share."""
-        items = super().get_metrics(trainer, pl_module)
         shown: dict[str, Any] = {}
-        if "train/loss" in items:
-            value = items["train/loss"]
-            shown["loss"] = f"{value:.4g}" if isinstance(value, float) else value
+        if self.step_metrics.loss is not None:
+            shown["loss"] = f"{self.step_metrics.loss:.4g}"
         elapsed = max(time.monotonic() - self._started, 1e-9)
         shown["data-wait"] = f"{100 * self._waiting / elapsed:.0f}%"
         return shown

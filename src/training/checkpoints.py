@@ -28,12 +28,13 @@ from .config import CheckpointSection
 
 @dataclass(frozen=True)
 class SavedCheckpoint:
-    """A checkpoint file with what its sidecar says."""
+    """A checkpoint file with what its sidecar says; ``processes`` is None in sidecars of early versions."""
 
     path: Path
     iteration: int
     sha256: str
     size: int
+    processes: int | None = None
 
     def problem(self) -> str | None:
         """Why the file cannot be trusted, or None."""
@@ -57,6 +58,7 @@ def saved_checkpoints(run_directory: Path) -> list[SavedCheckpoint]:
                     int(record["iteration"]),
                     record["sha256"],
                     int(record["size"]),
+                    record.get("processes"),
                 )
             )
     return sorted(found, key=lambda saved: saved.iteration, reverse=True)
@@ -150,10 +152,14 @@ class CheckpointKeeper(Checkpoint):
         name = "best" if best else f"iter_{iteration:08d}"
         target = self.directory / f"{name}.ckpt"
         temporary = self.directory / f".{name}.partial"
+        for logger in trainer.loggers:
+            # the log on disk must never end before a checkpoint does
+            logger.save()
         try:
             trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:
-                _publish(temporary, target, {"iteration": iteration, "monitor": self.best_value})
+                record = {"iteration": iteration, "monitor": self.best_value, "processes": trainer.world_size}
+                _publish(temporary, target, record)
         finally:
             if trainer.is_global_zero:
                 temporary.unlink(missing_ok=True)

@@ -96,6 +96,29 @@ class EarlyStoppingSection(Section):
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
+class SlurmSection(Section):
+    """A job of the SLURM workload manager; present with ``trainer=slurm``.
+
+    ``script`` names the batch script to write instead of training; everything else is what goes into it.
+    ``warning`` is the number of seconds before the end of ``time`` at which the run saves itself and goes back
+    into the queue. ``setup`` are shell lines before the program, ``options`` further ``#SBATCH`` lines.
+    """
+
+    script: str | None = None
+    name: str | None = None
+    time: str = "24:00:00"
+    warning: Annotated[int, Field(ge=30)] = 180
+    cpus_per_task: Positive = 8
+    memory: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    array: str | None = None
+    logs: str = "slurm"
+    setup: list[str] = []
+    options: list[str] = []
+
+
 class TrainerSection(Section):
     """Devices and numerics, handed to Lightning's Trainer.
 
@@ -113,10 +136,14 @@ class TrainerSection(Section):
     log_every: Positive = 10
     progress: bool = True
     profiler: Literal["simple", "pytorch"] | None = None
+    slurm: SlurmSection | None = None
 
 
 class WandbSection(Section):
-    """Weights & Biases. ``mode`` null: online when a key is configured, else offline; never a prompt."""
+    """Weights & Biases. ``mode`` null: online when a key is configured, else offline; never a prompt.
+
+    ``log_model`` uploads the best and the last checkpoint of a finished run as artifacts.
+    """
 
     project: str = "framewright"
     entity: str | None = None
@@ -133,10 +160,11 @@ class LoggerSection(Section):
 class FinalSection(Section):
     """The table at the end of a run: a benchmark, and methods beside the trained network.
 
+    ``benchmark`` null: the one that belongs to the run's data (for ``data=folder`` the folder's own test split).
     ``data`` replaces values of the benchmark's own data section (its root, for example).
     """
 
-    benchmark: str
+    benchmark: str | None = None
     methods: dict[str, Any] = {}
     data: dict[str, Any] = {}
 

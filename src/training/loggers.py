@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from ..core.files import write_text
-from .config import WandbSection
+from .tracking import log_files
 
 
 class CsvLogger(Logger):
@@ -87,81 +86,52 @@ class CsvLogger(Logger):
             self.save()
 
 
-def wandb_mode(section: WandbSection) -> tuple[str, str]:
-    """Which W&B mode to use and one line that says why.
+class IterationWandbLogger(Logger):
+    """W&B with our own iteration as the x axis; Lightning's step counts every optimizer's steps.
 
-    The configuration decides, then ``WANDB_MODE``, then whether a key is configured. There is never a prompt.
+    Args:
+        run: from :func:`~framewright.training.tracking.start_run`; None on processes other than the first.
+        label: of our run, names its artifacts.
     """
-    if section.mode is not None:
-        return section.mode, f"W&B is {section.mode} (logger.wandb.mode)"
-    variable = os.environ.get("WANDB_MODE")
-    if variable:
-        return variable, f"W&B is {variable} (WANDB_MODE)"
-    if os.environ.get("WANDB_API_KEY") or _key_in_netrc():
-        return "online", "W&B is online (a key is configured)"
-    return (
-        "offline",
-        "W&B is offline because no key is configured; upload later with: wandb sync <run folder>/wandb/*",
-    )
 
+    def __init__(self, run: Any | None, label: str = "") -> None:
+        super().__init__()
+        self._run = run
+        self._label = label
 
-def _key_in_netrc() -> bool:
-    import netrc
+    @property
+    def name(self) -> str:
+        """Constant: the W&B run carries the name."""
+        return "wandb"
 
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+    @property
+    def version(self) -> str:
+        """Constant: the W&B run carries the id."""
+        return "0"
 
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run was begun with its configuration."""
 
-class IterationWandbLogger(WandbLogger):
-    """W&B with our own iteration as the x axis; Lightning's step counts every optimizer's steps."""
-
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log values together with the iteration that they belong to."""
-        values = {key: value for key, value in metrics.items() if key != "epoch"}
-        self.experiment.log({**values, "iteration": step})
+        if self._run is not None:
+            values = {key: float(value) for key, value in metrics.items() if key != "epoch"}
+            self._run.log({**values, "iteration": step})
 
-    @rank_zero_only
     def log_clip(self, name: str, path: Path, iteration: int) -> None:
         """Log an mp4 file by its path, so that nothing has to be encoded again."""
-        import wandb
+        if self._run is not None:
+            import wandb
 
-        self.experiment.log({name: wandb.Video(str(path), format="mp4"), "iteration": iteration})
+            self._run.log({name: wandb.Video(str(path), format="mp4"), "iteration": iteration})
 
+    def log_checkpoint(self, path: Path, kind: str, iteration: int) -> None:
+        """Upload a checkpoint as the artifact version ``kind`` (best or last)."""
+        if self._run is not None:
+            log_files(self._run, f"checkpoint-{self._label}", "model", {path.name: path}, [kind], iteration=iteration)
 
-def make_wandb_logger(
-    section: WandbSection,
-    run_directory: Path,
-    *,
-    name: str,
-    group: str | None,
-    tags: list[str],
-    notes: str | None,
-    config: dict[str, Any],
-) -> IterationWandbLogger:
-    """A W&B logger whose files lie in the run folder and whose step axis is our own iteration.
-
-    W&B cannot resume an offline run, so every segment of a resumed run is a run of its own; ``group`` (the run
-    folder's name unless the configuration sets one) keeps them together.
-    """
-    mode, _ = wandb_mode(section)
-    logger = IterationWandbLogger(
-        project=section.project,
-        entity=section.entity,
-        name=name,
-        save_dir=run_directory,
-        group=group,
-        tags=tags,
-        notes=notes,
-        mode=mode,
-        config=config,
-        log_model=False,
-        settings={"silent": True, "console": "off"},
-    )
-    experiment = logger.experiment
-    if hasattr(experiment, "define_metric"):
-        experiment.define_metric("iteration", hidden=True)
-        experiment.define_metric("*", step_metric="iteration")
-    return logger
+    def finish(self, exit_code: int = 0) -> None:
+        """End the W&B run; nothing can be logged afterwards. 0 means finished, anything else failed."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.finish(exit_code=exit_code)

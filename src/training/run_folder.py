@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
-from ..core.files import make_directory, write_text
+from ..core.files import make_directory, safe_name, write_text
 from .checkpoints import saved_checkpoints
 from .config import RunSection
+from .slurm import current_job
 
 #: what a continued run must not change, or it would not be the same run
 PROTECTED = ("experiment", "seed", "model", "data", "loss", "optim")
@@ -26,16 +26,17 @@ def choose_run_directory(section: RunSection, experiment: str) -> Path:
     """The run folder that a configuration means, the same one for all processes of a run.
 
     Without ``run.dir`` it is ``<root>/<experiment>/<date and time>``. Processes that Lightning starts learn it
-    from the first one; under SLURM it is named after the job. Other launchers start all processes at once,
-    and then ``run.dir`` is required.
+    from the first one; under SLURM it is named after the job, so that it is found again when the job is requeued.
+    Other launchers start all processes at once, and then ``run.dir`` is required.
     """
     if section.dir is not None:
         return Path(section.dir).expanduser()
     if int(os.environ.get("LOCAL_RANK", "0")) > 0 and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
-    root = Path(section.root).expanduser() / _safe(experiment)
-    if "SLURM_JOB_ID" in os.environ and "SLURM_PROCID" in os.environ:
-        return root / f"slurm-{os.environ['SLURM_JOB_ID']}"
+    root = Path(section.root).expanduser() / safe_name(experiment)
+    job = current_job()
+    if job is not None:
+        return root / job.name
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("with an external launcher every process must know the run folder: set run.dir=<folder>")
     stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -58,10 +59,6 @@ def share_run_directory(directory: Path) -> None:
     os.environ[_SHARED] = str(directory.resolve())
 
 
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.\-]+", "_", name) or "run"
-
-
 def prepare_new(directory: Path) -> Path:
     """Create the folder of a new run.
 
@@ -75,6 +72,15 @@ def prepare_new(directory: Path) -> Path:
             "choose another run.dir"
         )
     return make_directory(directory)
+
+
+def discard_if_empty(directory: Path) -> None:
+    """Remove the folder of a run that failed before it wrote anything, and parents made for it."""
+    for folder in (directory, directory.parent, directory.parent.parent):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def save_config(directory: Path, values: Mapping[str, Any]) -> None:

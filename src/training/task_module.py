@@ -71,6 +71,8 @@ class TaskModule(pl.LightningModule):
         self._optim = optim
         self._allow_targets = tuple(allow_targets)
         self._compile = compile
+        self._measured: list[dict[str, Tensor]] = []
+        self._step_values: dict[str, float] = {}
         #: where the batch of a failed iteration is kept; set by the run
         self.run_directory: Path | None = None
 
@@ -108,13 +110,27 @@ class TaskModule(pl.LightningModule):
         total, terms = self.losses(outputs, batch)
         if not bool(torch.isfinite(total)):
             self._stop_not_finite(terms, batch)
-        size = next(iter(batch.values())).shape[0]
-        logged = {f"train/{name}": value.detach() for name, value in terms.items()}
-        # Lightning takes a value of this name as the loggers' x axis: the iteration that this batch completes
-        self.log("step", float(self.iteration + 1))
-        self.log_dict(logged, batch_size=size, sync_dist=True)
-        self.log("train/loss", total.detach(), prog_bar=True, batch_size=size, sync_dist=True)
+        self._measured.append(
+            {**{f"train/{name}": value.detach() for name, value in terms.items()}, "train/loss": total.detach()}
+        )
         return total
+
+    def drop_step_metrics(self) -> None:
+        """Forget the values of a step that is not logged; reading them would wait for the device."""
+        self._measured = []
+
+    def take_step_metrics(self, reduce: bool) -> dict[str, float]:
+        """Losses (means over the accumulated batches), gradient norm and rate of the step just done; clears them.
+
+        Args:
+            reduce: average the losses over all processes (collective).
+        """
+        measured, self._measured = self._measured, []
+        names = list(measured[0])
+        means = torch.stack([torch.stack([batch[name].float() for name in names]) for batch in measured]).mean(0)
+        if reduce:
+            means = self.trainer.strategy.reduce(means, reduce_op="mean")
+        return {**dict(zip(names, means.tolist(), strict=True)), **self._step_values}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip and log the gradient norm. Gradients are unscaled here, so that the threshold means itself."""
@@ -136,8 +152,7 @@ class TaskModule(pl.LightningModule):
         if self._optim.gradient_clip is not None:
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grads_with_norm_(parameters, self._optim.gradient_clip, norm)
-        self.log("train/grad_norm", norm)
-        self.log("train/lr", optimizer.param_groups[0]["lr"])
+        self._step_values = {"train/grad_norm": float(norm), "train/lr": float(optimizer.param_groups[0]["lr"])}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, then let the average follow."""

@@ -4,10 +4,16 @@ from .base import VideoReader
 from .clips import load_video, save_video
 from .discover import find_videos, is_frame_folder, is_video_file
 from .images import read_image, write_image
-from .reader import open_video
+from .info import AudioTrack, SubtitleTrack, VideoInfo
+from .reader import open_video, probe
+from .tags import ColourTags
 from .writer import VideoWriter
 
 __all__ = [
+    "AudioTrack",
+    "ColourTags",
+    "SubtitleTrack",
+    "VideoInfo",
     "VideoReader",
     "VideoWriter",
     "find_videos",
@@ -15,6 +21,7 @@ __all__ = [
     "is_video_file",
     "load_video",
     "open_video",
+    "probe",
     "read_image",
     "save_video",
     "write_image",

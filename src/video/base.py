@@ -12,6 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .info import VideoInfo
+
 Frames = NDArray[np.uint8]
 
 
@@ -70,6 +72,10 @@ class VideoReader(ABC):
             raise ValueError(f"chunk is a positive number of frames, got {chunk}")
         for start in range(0, len(self), chunk):
             yield self.get(range(start, min(start + chunk, len(self))))
+
+    @abstractmethod
+    def probe(self) -> VideoInfo:
+        """What the video is: format, colour tags, rotation, aspect, frame rate, sound and subtitles."""
 
     @abstractmethod
     def _read(self, indices: list[int]) -> Frames:

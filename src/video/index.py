@@ -32,6 +32,9 @@ class VideoIndex:
         fps: mean frames per second.
         pts: presentation stamps in units of ``time_base``, int64 (N,); a count unless ``has_pts``.
         time_base: seconds per unit of ``pts``.
+        last_duration: how long the last frame is shown, in units of ``time_base``; an estimate for a variable
+            rate, because MP4 stores distances of decoding times and Matroska stores nothing.
+        stream: number of the stream in the file.
         keyframes: positions (in presentation order) of frames at which decoding can start, int64.
         has_pts: whether every packet has its own distinct stamp, without which the file cannot be sought in.
         regular: whether all frames last equally long (up to the rounding of the time base).
@@ -48,6 +51,8 @@ class VideoIndex:
     fps: Fraction
     pts: NDArray[np.int64]
     time_base: Fraction
+    last_duration: int
+    stream: int
     keyframes: NDArray[np.int64]
     has_pts: bool
     regular: bool
@@ -110,6 +115,7 @@ def _scan(container: Any, path: Path) -> VideoIndex:
     context = stream.codec_context
     stamps: list[int | None] = []
     keys: list[bool] = []
+    durations: list[int] = []
     independent = True
     for packet in container.demux(stream):
         if packet.size == 0 or packet.is_discard or _is_hidden(packet, context.name):
@@ -118,6 +124,7 @@ def _scan(container: Any, path: Path) -> VideoIndex:
             raise VideoError(f"the video {str(path)!r} is truncated or damaged at frame {len(stamps)}")
         stamps.append(packet.pts)
         keys.append(packet.is_keyframe)
+        durations.append(packet.duration or 0)
         independent = independent and (not packet.is_keyframe or _resets_decoder(packet, context))
     if not stamps:
         raise VideoError(f"the video {str(path)!r} holds no frames")
@@ -130,10 +137,12 @@ def _scan(container: Any, path: Path) -> VideoIndex:
         order = np.argsort(known, kind="stable")
         pts = np.asarray(known, np.int64)[order]
         keyframes = np.flatnonzero(np.asarray(keys)[order]).astype(np.int64)
+        last_duration = durations[order[-1]] or _usual_step(pts, time_base, nominal)
     else:
         time_base = 1 / nominal
         pts = np.arange(len(stamps), dtype=np.int64)
         keyframes = np.zeros(1, np.int64)
+        last_duration = 1
     _check_announced(stream, path, len(stamps), pts if has_pts else None)
     rotation, size = _first_frame(container, path)
     return VideoIndex(
@@ -147,6 +156,8 @@ def _scan(container: Any, path: Path) -> VideoIndex:
         fps=_mean_fps(pts, time_base, nominal),
         pts=pts,
         time_base=time_base,
+        last_duration=last_duration,
+        stream=stream.index,
         keyframes=keyframes,
         has_pts=has_pts,
         regular=has_pts and _is_regular(pts),
@@ -180,6 +191,13 @@ def _first_frame(container: Any, path: Path) -> tuple[int, tuple[int, int]]:
         size = (frame.height, frame.width) if rotation % 180 == 0 else (frame.width, frame.height)
         return rotation, size
     raise VideoError(f"the video {str(path)!r} holds no frame that can be decoded")
+
+
+def _usual_step(pts: NDArray[np.int64], time_base: Fraction, nominal: Fraction) -> int:
+    """How long a frame lasts, for containers that do not say it of the last one."""
+    if len(pts) > 1:
+        return int(np.median(np.diff(pts)))
+    return max(round(1 / (nominal * time_base)), 1)
 
 
 def _is_regular(pts: NDArray[np.int64]) -> bool:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from ..core.errors import DataError, VideoError
 from .base import Frames, VideoReader
-from .decoders import Decoder, DecordDecoder, PyavDecoder, decord_available, suits_decord
+from .decoders import Decoder, DecordDecoder, PyavDecoder, decoder_threads, decord_available, suits_decord
 from .discover import IMAGE_SUFFIXES, list_frames
 from .images import read_image
 from .index import VideoIndex, build_index
+from .info import VideoInfo, probe_file
+from .tags import ColourTags
+from .torchcodec_decoder import TorchcodecDecoder
 
-Backend = Literal["auto", "decord", "pyav"]
+Backend = Literal["auto", "decord", "pyav", "torchcodec"]
 
 FRAME_FOLDER_FPS = Fraction(25)
 
@@ -30,19 +33,30 @@ def open_video(path: str | os.PathLike[str], backend: Backend = "auto") -> Video
         path: a video file, or a folder of images in natural order (``png jpg bmp tif ppm webp``; 25 fps).
         backend: ``"auto"`` takes decord where it is known to be right and PyAV otherwise (AV1, VP9, more than
             8 bit, alpha, rotation, irregular timestamps, unusual containers, no decord on this machine, or
-            when decord fails); ``"decord"`` and ``"pyav"`` insist. Frame folders need neither.
+            when decord fails); ``"decord"``, ``"pyav"`` and ``"torchcodec"`` (an optional package, never chosen by
+            itself) insist. Frame folders need none of them.
 
     Raises:
         VideoError: when the path is missing, empty, truncated, without frames or not a video.
     """
     path = Path(path)
-    if backend not in ("auto", "decord", "pyav"):
-        raise ValueError(f"backend is 'auto', 'decord' or 'pyav', not {backend!r}")
+    if backend not in get_args(Backend):
+        raise ValueError(f"backend is 'auto', 'decord', 'pyav' or 'torchcodec', not {backend!r}")
     if path.is_dir():
         return FolderReader(path)
     if not path.exists():
         raise VideoError(f"there is no video {str(path)!r}")
     return FileReader(path, backend)
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Describe a video file or a folder of frames: format, colour tags, times, geometry, sound and subtitles.
+
+    Raises:
+        VideoError: as :func:`open_video` does.
+    """
+    with open_video(path) as reader:
+        return reader.probe()
 
 
 class FileReader(VideoReader):
@@ -57,11 +71,14 @@ class FileReader(VideoReader):
         self._requested = backend
         self._decoder: Decoder | None = None
         self._process = -1
-        self.backend: Literal["decord", "pyav"] = (
-            "decord"
-            if backend == "decord" or (backend == "auto" and suits_decord(self.index) and decord_available())
-            else "pyav"
-        )
+        self.backend: Literal["decord", "pyav", "torchcodec"]
+        if backend == "auto":
+            self.backend = "decord" if suits_decord(self.index) and decord_available() else "pyav"
+        else:
+            self.backend = backend
+
+    def probe(self) -> VideoInfo:
+        return probe_file(self.index)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_decoder": None, "_process": -1}
@@ -76,16 +93,21 @@ class FileReader(VideoReader):
         if self._process != os.getpid():
             self.close()
         if self._decoder is None:
-            self._decoder = (DecordDecoder if self.backend == "decord" else PyavDecoder)(self.index)
+            self._decoder = self._new_decoder()
             self._process = os.getpid()
         return self._decoder
+
+    def _new_decoder(self) -> Decoder:
+        if self.backend == "torchcodec":
+            return TorchcodecDecoder(self.index, decoder_threads())
+        return DecordDecoder(self.index) if self.backend == "decord" else PyavDecoder(self.index)
 
     def _read(self, indices: list[int]) -> Frames:
         try:
             return self._open().read(indices)
         except VideoError:
             self.close()
-            if self.backend == "pyav" or self._requested == "decord":
+            if self.backend == "pyav" or self._requested != "auto":
                 raise
         self.backend = "pyav"
         return self._read(indices)
@@ -107,6 +129,28 @@ class FolderReader(VideoReader):
         self.timestamps = np.arange(len(self._files)) / float(self.fps)
         height, width = self._image(0).shape[:2]
         self.size = (height, width)
+
+    def probe(self) -> VideoInfo:
+        seconds = len(self) / float(self.fps)
+        return VideoInfo(
+            path=self.path,
+            container="folder",
+            codec=self._files[0].suffix[1:].lower(),
+            profile="",
+            pixel_format="rgb24",
+            bits=8,
+            colour=ColourTags(matrix="gbr", range="pc"),
+            size=self.size,
+            rotation=0,
+            sample_aspect=Fraction(1),
+            frames=len(self),
+            regular=True,
+            exact_fps=self.fps,
+            average_fps=float(self.fps),
+            time_base=1 / self.fps,
+            start=0.0,
+            duration=seconds,
+        )
 
     def _image(self, index: int) -> Frames:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,79 +16,159 @@ from numpy.typing import NDArray
 
 from ..core.errors import VideoError
 from ..core.files import atomic_path
+from .base import VideoReader
+from .carry import Carried, Kind
+from .integrity import missing_bytes
+from .source import Clock, Source, read_source
+from .tags import BT709
 
 CONTAINER_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 _MAX_DENOMINATOR = 1_000_000
+_FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: durations of frames are meant and passed on
 
 
 class VideoWriter:
-    """Writes frames as H.264 (yuv420p, BT.709, limited range), which every player shows.
+    """Writes frames as H.264 (yuv420p), which every player shows.
 
     For viewing only: the compression is lossy, so nothing is ever scored through it. Odd heights and widths
-    are padded by repeating the last row or column, because 4:2:0 subsampling needs even ones. Leaving the
-    ``with`` block through an exception leaves no file behind.
+    are padded at the bottom and right by repeating the last row or column, because 4:2:0 subsampling needs
+    even ones and H.264 cannot crop them by an odd number; see ``padding``. The file has its name only when it is
+    complete: leaving the ``with`` block through an exception, a full disk or a failing encoder leave none behind.
+
+    Without a source, colours are BT.709 in limited range. With one, the new file takes over its time stamps (of
+    variable rate too), time base, colour tags, rotation, sample aspect, sound, subtitles, chapters and names:
+    frame i is shown when frame i of the source was, and sound and subtitles are copied packet by packet, never
+    encoded again. Frames are given as a reader gives them, upright.
 
     Args:
         path: file to write, with the suffix of a container (mp4, m4v, mov, mkv).
-        fps: frames per second; floats are taken as the nearest fraction (29.97 stays 2997/100).
-        size: height and width of the frames.
+        fps: frames per second of a constant rate; floats are taken as the nearest fraction (29.97 stays 2997/100).
+            Together with a source it replaces the source's times, from the same start on.
+        size: height and width of the frames; None takes the source's.
         crf: x264's constant rate factor, 0 (best) to 51.
+        source: the video that the frames were made from: a file, a folder of frames, or a reader.
+        keep: kinds of streams to copy from the source.
+        time_base: seconds per unit of time stamps; by default the source's, or one that ``fps`` fits in exactly.
+            Matroska files count milliseconds whatever is asked for.
+
+    Attributes:
+        padding: rows and columns that are added at the bottom and at the right.
+        count: frames written so far.
 
     Raises:
-        VideoError: when the suffix is unknown, the file cannot be written, or no frame was written.
+        VideoError: when the suffix is unknown, the file cannot be written, a stream of the source does not fit
+            into such a file, no frame was written, or fewer or more than the source has (unless ``fps`` or
+            ``times`` say that they are others).
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
-        fps: float | Fraction,
-        size: tuple[int, int],
+        fps: float | Fraction | None = None,
+        size: tuple[int, int] | None = None,
         crf: int = 16,
+        *,
+        source: str | os.PathLike[str] | VideoReader | None = None,
+        keep: Sequence[Kind] = ("audio", "subtitle"),
+        time_base: Fraction | None = None,
     ) -> None:
         self.path = Path(path)
-        self.fps = Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
-        self.size = (int(size[0]), int(size[1]))
-        self.crf = crf
-        self._count = 0
-        self._container: Any = None
-        self._stream: Any = None
-        self._stack = contextlib.ExitStack()
+        name = str(self.path)
         if self.path.suffix.lower() not in CONTAINER_SUFFIXES:
             known = " ".join(CONTAINER_SUFFIXES)
-            raise VideoError(f"cannot write {str(self.path)!r}: expected one of the suffixes {known}")
-        if self.fps <= 0 or min(self.size) < 1 or not 0 <= crf <= 51:
+            raise VideoError(f"cannot write {name!r}: expected one of the suffixes {known}")
+        self.source: Source | None = None if source is None else read_source(source)
+        size = size or (self.source.info.size if self.source else None)
+        if size is None or (fps is None and time_base is None and self.source is None):
+            raise VideoError(f"cannot write {name!r}: without a source it needs fps (or time_base) and size")
+        self.fps = None if fps is None else Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
+        self.size = (int(size[0]), int(size[1]))
+        self.padding = (self.size[0] % 2, self.size[1] % 2)
+        self.crf = crf
+        self.keep = tuple(keep)
+        if (self.fps is not None and self.fps <= 0) or min(self.size) < 1 or not 0 <= crf <= 51:
             raise VideoError(
-                f"cannot write {str(self.path)!r}: fps {float(self.fps):g} and size {self.size} must be "
-                f"positive and crf {crf} between 0 and 51"
+                f"cannot write {name!r}: fps {fps} and size {self.size} must be positive and crf {crf} between 0 and 51"
             )
+        if time_base is not None and time_base <= 0:
+            raise VideoError(f"cannot write {name!r}: the time base {time_base} must be positive")
+        self._clock = Clock(name, self.fps, self.source, time_base)
+        self.time_base = self._clock.time_base
+        self._colour = self.source.written_colour if self.source else BT709
+        self._turn = 0
+        self._reset()
+
+    @property
+    def count(self) -> int:
+        """Frames written so far."""
+        return self._clock.count
+
+    def _reset(self) -> None:
+        self._container: Any = None
+        self._stream: Any = None
+        self._carried: Carried | None = None
+        self._held: Any = None  # the latest frame, until the next one tells how long it lasts
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         import av
 
-        self._stack = contextlib.ExitStack()
-        temporary = self._stack.enter_context(atomic_path(self.path))
+        self._reset()
+        self._clock.restart()
+        temporary = self._temporary = self._stack.enter_context(atomic_path(self.path))
         try:
-            self._container = av.open(str(temporary), "w")
-            stream = self._container.add_stream(
-                "libx264", rate=self.fps, options={"crf": str(self.crf), "preset": "medium"}
-            )
-            stream.height, stream.width = (edge + edge % 2 for edge in self.size)
-            stream.pix_fmt = "yuv420p"
-            context = stream.codec_context
-            context.color_range = 1  # limited
-            context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
-            self._stream = stream
+            # a little sound before time 0 (the start-up of AAC) must not move everything else
+            options = {"avoid_negative_ts": "disabled"}
+            if self.time_base.denominator < 2**31 and self.path.suffix.lower() != ".mkv":
+                # the second one is the unit of late starts and total durations, by default a millisecond
+                options["video_track_timescale"] = str(self.time_base.denominator)
+                options["movie_timescale"] = str(max(self.time_base.denominator, 1000))
+            self._container = av.open(str(temporary), "w", options=options)
+            self._stream = self._add_video_stream()
+            if self.source is not None and self.source.path.is_file():
+                self._carried = Carried(self.source.path, self._container, self.path, self.keep)
+            # the header is written now, so that a stream that does not fit is known before the work is done
+            self._container.start_encoding()
         except BaseException as error:
-            self._close_container()
-            # hand the exception to atomic_path, which then removes the temporary file
-            self._stack.__exit__(type(error), error, error.__traceback__)
+            self._abandon(error)
             if isinstance(error, (av.error.FFmpegError, OSError)):
                 raise VideoError(f"cannot write {str(self.path)!r}: {error}") from error
             raise
         return self
 
-    def write(self, frames: NDArray[np.uint8]) -> None:
-        """Append frames: uint8 RGB of shape (N, H, W, 3), with the H and W given at the start."""
+    def _add_video_stream(self) -> Any:
+        rate = self.fps or (self.source.fps if self.source else Fraction(25))
+        stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(self.crf), "preset": "medium"})
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = self.time_base
+        context = stream.codec_context
+        context.flags |= _FRAME_DURATION
+        primaries, transfer, matrix, color_range = self._colour.numbers()
+        context.color_primaries, context.color_trc = primaries, transfer
+        context.colorspace, context.color_range = matrix, color_range
+        if self.source is not None:
+            context.sample_aspect_ratio = self.source.info.sample_aspect
+            # stored as in the source, turned by whoever shows it; an older PyAV cannot tag and writes it upright
+            if self.source.info.rotation and hasattr(stream, "set_display_rotation"):
+                self._turn = self.source.info.rotation
+                stream.set_display_rotation(self._turn)
+            stream.metadata.update(self.source.stream_tags)
+        upright = (self.size[0] + self.padding[0], self.size[1] + self.padding[1])
+        stream.height, stream.width = upright if self._turn % 180 == 0 else upright[::-1]
+        return stream
+
+    def write(self, frames: NDArray[np.uint8], times: Sequence[float | Fraction] | None = None) -> None:
+        """Append frames.
+
+        Args:
+            frames: uint8 RGB of shape (N, H, W, 3), with the H and W given at the start.
+            times: N increasing times in seconds, on the clock of ``reader.timestamps``, rounded to the time base;
+                by default those of the source, or those of the constant rate.
+
+        Raises:
+            ValueError: for frames of another shape or type, or times that do not fit.
+            VideoError: when the file cannot be written, or the source has no more frames.
+        """
         import av
 
         if self._container is None:
@@ -96,42 +178,97 @@ class VideoWriter:
                 f"expected uint8 frames (N, {self.size[0]}, {self.size[1]}, 3), "
                 f"got {frames.dtype} {tuple(frames.shape)}"
             )
-        padding = ((0, 0), (0, self.size[0] % 2), (0, self.size[1] % 2), (0, 0))
-        padded = np.pad(frames, padding, mode="edge")
+        if times is not None and len(times) != len(frames):
+            raise ValueError(f"got {len(times)} times for {len(frames)} frames")
         try:
-            for pixels in padded:
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-                frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-                frame.pts = self._count
-                frame.time_base = 1 / self.fps
-                self._container.mux(self._stream.encode(frame))
-                self._count += 1
+            for place, pixels in enumerate(frames):
+                stamp = self._clock.next(None if times is None else times[place])
+                frame = self._convert(pixels)
+                frame.pts, frame.time_base = stamp, self.time_base
+                self._encode_held(stamp)
+                self._held = frame
         except (av.error.FFmpegError, OSError) as error:
-            raise VideoError(f"cannot write frame {self._count} of {str(self.path)!r}: {error}") from error
+            raise VideoError(f"cannot write frame {self.count - 1} of {str(self.path)!r}: {error}") from error
+
+    def _convert(self, pixels: NDArray[np.uint8]) -> Any:
+        import av
+
+        if any(self.padding):
+            pixels = np.pad(pixels, ((0, self.padding[0]), (0, self.padding[1]), (0, 0)), mode="edge")
+        pixels = np.rot90(pixels, -self._turn // 90)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        _, _, matrix, color_range = self._colour.numbers()
+        # players and readers take BT.601 and the limited range for what has no tag
+        return frame.reformat(
+            format="yuv420p", dst_colorspace=5 if matrix == 2 else matrix, dst_color_range=color_range or 1
+        )
+
+    def _encode_held(self, until: int) -> None:
+        """Encode the frame that is held back, now that it is known to last until a stamp."""
+        if self._held is None:
+            return
+        frame, self._held = self._held, None
+        frame.duration = until - frame.pts
+        if self._carried is not None:
+            self._carried.copy_until(float(frame.pts * self.time_base))
+        self._container.mux(self._stream.encode(frame))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         import av
 
-        if kind is not None:
-            self._close_container()
-            self._stack.__exit__(kind, error, trace)
+        if error is not None:
+            self._abandon(error)
             return
-        with self._stack:
-            try:
-                if self._count == 0:
-                    raise VideoError(f"no frame was written to {str(self.path)!r}")
-                self._container.mux(self._stream.encode(None))
-                self._container.close()
-            except (av.error.FFmpegError, OSError) as problem:
-                raise VideoError(f"cannot finish {str(self.path)!r}: {problem}") from problem
-            finally:
-                self._close_container()
+        try:
+            with self._stack:
+                self._finish()
+        except (av.error.FFmpegError, OSError) as problem:
+            raise VideoError(f"cannot finish {str(self.path)!r}: {problem}") from problem
+        finally:
+            self._close()
 
-    def _close_container(self) -> None:
-        container, self._container, self._stream = self._container, None, None
+    def _finish(self) -> None:
+        self._clock.check_complete()
+        self._encode_held(self._clock.end())
+        self._container.mux(self._stream.encode(None))
+        if self._carried is not None:
+            self._carried.copy_until(math.inf)
+        expected = {self._stream.index: self.count, **(self._carried.counts if self._carried else {})}
+        self._container.close()
+        self._close()
+        _check_written(self._temporary, self.path, expected)
+
+    def _abandon(self, error: BaseException) -> None:
+        self._close()
+        # hand the exception to atomic_path, which then removes the temporary file
+        self._stack.__exit__(type(error), error, error.__traceback__)
+
+    def _close(self) -> None:
+        container, self._container, self._stream, self._held = self._container, None, None, None
+        carried, self._carried = self._carried, None
         if container is not None:
             # closing writes the trailer; on the way out of a failure that may fail as well
             with contextlib.suppress(Exception):
                 container.close()
+        if carried is not None:
+            carried.close()
+
+
+def _check_written(temporary: Path, path: Path, expected: dict[int, int]) -> None:
+    """Compare a finished file with what went into it: a failure to flush its last bytes is not reported."""
+    import av
+
+    missing = missing_bytes(temporary)
+    if missing:
+        raise VideoError(f"cannot finish {str(path)!r}: its last {missing} bytes were not written (is the disk full?)")
+    found = dict.fromkeys(expected, 0)
+    with av.open(str(temporary)) as container:
+        for packet in container.demux():
+            if packet.size:
+                found[packet.stream_index] = found.get(packet.stream_index, 0) + 1
+    for stream, count in expected.items():
+        # MP4 fills the time between subtitles with packets of its own
+        if found[stream] < count:
+            raise VideoError(f"cannot finish {str(path)!r}: stream {stream} has {found[stream]} packets of {count}")

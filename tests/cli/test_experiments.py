@@ -24,7 +24,7 @@ def names(group: str) -> list[str]:
 def test_experiment_composes_and_validates(experiment: str) -> None:
     config = check(compose(CONFIGS, "train", [f"experiment={experiment}"]))
     assert config.experiment == experiment
-    assert config.final is None or config.final.benchmark in names("benchmark")
+    assert config.final is None or config.final.benchmark in (None, *names("benchmark"))
 
 
 @pytest.mark.parametrize("experiment", names("experiment"))
@@ -56,3 +56,16 @@ def test_every_benchmark_composes_and_validates(benchmark: str) -> None:
 @pytest.mark.parametrize("protocol", names("protocol"))
 def test_every_protocol_is_valid(protocol: str) -> None:
     assert load_protocol(CONFIGS / "protocol" / f"{protocol}.yaml").name == protocol
+
+
+@pytest.mark.parametrize("source", ["scenes", "folder", "vimeo90k_triplet", "vimeo90k_septuplet"])
+def test_the_benchmark_of_every_data_source_exists(source: str) -> None:
+    from framewright.datamodules.evaluation_sets import EVALUATION_SETS
+    from framewright.datamodules.sources import create_source, parse_data
+
+    values = compose(CONFIGS, "train", [f"data={source}"])["data"]
+    name, data = create_source(parse_data(values), "interpolation").benchmark()
+    assert name in names("benchmark")
+    composed = compose(CONFIGS, "evaluate", [f"benchmark={name}"])["data"]
+    section = EVALUATION_SETS[composed["name"]]
+    assert set(data) <= set(section.model_fields)

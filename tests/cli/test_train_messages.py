@@ -39,7 +39,7 @@ def checked(*overrides: str) -> Any:
         (["checkpoint.monitor=val/ssim"], "'val/ssim' is not validated"),
         (["experiment=quickstrat"], "did you mean 'quickstart'"),
         (["data=foldr"], "did you mean 'folder'"),
-        (["trainer=gpus"], "available: cpu_or_gpu, ddp"),
+        (["trainer=gpus"], "available: cpu_or_gpu, ddp, slurm"),
         (["checkpoint.keep=1"], "checkpoint.keep: .*greater than or equal to 2"),
     ],
 )

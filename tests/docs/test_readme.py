@@ -7,6 +7,8 @@ from pathlib import Path
 
 import framewright
 import pytest
+from framewright.datamodules.evaluation_sets import EVALUATION_SETS
+from framewright.datamodules.sources import SOURCES
 from framewright.models.overview import networks_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,12 @@ def test_links_and_named_files_exist(page: Path) -> None:
         assert (page.parent / target).exists(), target
     for folder, name in re.findall(r"\b(experiment|benchmark)=([a-z0-9_]+)", text):
         assert (ROOT / "configs" / folder / f"{name}.yaml").is_file(), f"{folder}={name}"
+
+
+def test_the_page_of_data_sets_knows_them_all() -> None:
+    text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+    for name in {*SOURCES, *EVALUATION_SETS}:
+        assert f"`{name}`" in text, name
 
 
 def test_nothing_imports_the_package_as_src() -> None:

@@ -201,3 +201,15 @@ def test_bad_requests() -> None:
         metric.update(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 5))
     with pytest.raises(ValueError, match="floating-point"):
         metric.update(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+
+
+def test_luma_psnr_equals_skimage_rgb2yuv() -> None:
+    from skimage.color import rgb2yuv
+
+    prediction, target = frames()
+    expected = []
+    for a, b in zip(eight_bit(prediction), eight_bit(target), strict=True):
+        difference = 255 * (rgb2yuv(a / 255)[..., 0] - rgb2yuv(b / 255)[..., 0])
+        expected.append(20 * math.log10(255 / math.sqrt((difference**2).mean())))
+    np.testing.assert_allclose(create_metric("psnr_y").frame_values(prediction, target), expected, rtol=1e-9)
+    assert torch.isposinf(create_metric("psnr_y").frame_values(target, target)).all()

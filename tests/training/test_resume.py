@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import torch
 from framewright.core.errors import CheckpointError, ConfigError
-from framewright.training.callbacks import Interruption, TrainingInterrupted
 from framewright.training.checkpoints import newest_checkpoint, saved_checkpoints
+from framewright.training.interruption import Interruption, TrainingInterrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., Path]
@@ -171,7 +171,7 @@ def test_a_continued_run_keeps_its_configuration(run_training: Run) -> None:
     with pytest.raises(ConfigError) as caught:
         run_training(f"resume={run}", "optim.optimizer.lr=1", "seed=9")
     message = str(caught.value)
-    assert "optim.optimizer.lr: 0.0015 -> 1" in message
+    assert "optim.optimizer.lr: 0.001 -> 1" in message
     assert "seed: 1 -> 9" in message
     assert "resume_force=true" in message
 

@@ -16,8 +16,8 @@ from framewright.training.callbacks import EarlyStopping
 from framewright.training.checkpoints import newest_checkpoint
 from framewright.training.config import EarlyStoppingSection, WandbSection
 from framewright.training.ema import Ema
-from framewright.training.loggers import wandb_mode
 from framewright.training.schedules import WarmupCosine
+from framewright.training.tracking import wandb_mode
 from torch import nn
 
 Run = Callable[..., Path]
@@ -43,7 +43,7 @@ def test_a_run_folder_is_complete(run_training: Run) -> None:
 
 
 def test_every_loss_term_is_logged_and_weighted(run_training: Run) -> None:
-    run = run_training("loss.distillation.weight=0.5")
+    run = run_training("loss=rife", "model.teacher=true", "loss.distillation.weight=0.5")
     for row in rows(run):
         parts = [float(row[f"train/{name}"]) for name in ("laplacian", "teacher", "distillation")]
         assert float(row["train/loss"]) == pytest.approx(parts[0] + parts[1] + 0.5 * parts[2], rel=1e-5)

@@ -389,9 +389,9 @@ CARDS = (
         "RIFE with the time as an input: any frame between two frames",
         "Vimeo90K septuplets",
         (
-            PublishedResult("hd_4x", "psnr_y", 22.96, _README, variant="544p"),
-            PublishedResult("hd_4x", "psnr_y", 31.87, _README, variant="720p"),
-            PublishedResult("hd_4x", "psnr_y", 34.25, _README, variant="1080p"),
+            PublishedResult("hd_4x_544p", "psnr_y", 22.96, _README),
+            PublishedResult("hd_4x_720p", "psnr_y", 31.87, _README),
+            PublishedResult("hd_4x_1080p", "psnr_y", 34.25, _README),
         ),
     ),
 )
