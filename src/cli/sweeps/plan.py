@@ -180,9 +180,7 @@ def short_keys(keys: Iterable[str]) -> dict[str, str]:
     short = {}
     for key in keys:
         parts = key.count(".") + 1
-        unique = (
-            n for n in range(1, parts + 1) if all(ending(o, n) != ending(key, n) for o in keys if o != key)
-        )
+        unique = (n for n in range(1, parts + 1) if all(ending(o, n) != ending(key, n) for o in keys if o != key))
         short[key] = ending(key, next(unique, parts))
     return short
 
