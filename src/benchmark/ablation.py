@@ -270,6 +270,7 @@ class _Statistics:
                 reason=None if means else (reasons[0] if reasons else "there is no value"),
             )
         seconds = [r.cost.seconds_per_frame for r in results if r.cost.seconds_per_frame is not None]
+        extra: dict[str, Any] = {"ablation": _row_extra(row)}
         return MethodResult(
             name=row.name,
             source=", ".join(row.runs),

@@ -68,11 +68,11 @@ def run(
         sweep = hydra_config.mode is RunMode.MULTIRUN
         try:
             try:
-                values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+                container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             except OmegaConfBaseException as error:
                 raise ConfigError(str(error).splitlines()[0]) from error
-            assert isinstance(values, dict)
-            values = {str(key): value for key, value in values.items()}
+            assert isinstance(container, dict)
+            values = {str(key): value for key, value in container.items()}
             if sweep and multirun is not None:
                 values = multirun.place(values, Path(hydra_config.sweep.dir), hydra_config.job.num)
             program(values, list(hydra_config.overrides.task))

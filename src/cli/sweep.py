@@ -21,7 +21,7 @@ sweep=NAME          configs/sweep/NAME.yaml, or the path of such a file
 out=FOLDER          of the sweep (default: runs/sweeps/NAME); run the command again to continue what is missing there
 jobs=N              so many jobs at once (default: 1); several GPUs are dealt out among them
 print=true          print the commands of the missing jobs, and run nothing
-slurm=FILE          write a batch script with one array task per missing job, and run nothing
+slurm=FILE          write a batch script with one array task per missing job (with trainer=slurm), and run nothing
 wandb=FILE          write a file for `wandb sweep` and `wandb agent`, and run nothing
 KEY=VALUE           everything else goes to train.py, for every job: debug=tiny, data.root=FOLDER, logger=wandb ...
 

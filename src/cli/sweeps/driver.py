@@ -16,8 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from ..arguments import quote
 from .folder import JobLock, SweepFolder
-from .plan import Job, Plan
+from .plan import Job, Plan, grammar
 
 _POLL = 0.2
 
@@ -54,15 +55,15 @@ def job_command(program: Path, folder: SweepFolder, plan: Plan, job: Job) -> lis
     tags = _given_tags(job) + [tag for tag in plan.tags if tag not in _given_tags(job)]
     tags += [f"{key}={value}" for key, value in job.settings.items()]
     # W&B takes tags of at most 64 characters
-    shown = ",".join(_quoted(tag[:64]) for tag in dict.fromkeys(tags))
+    shown = ",".join(quote(tag[:64]) for tag in dict.fromkeys(tags))
     overrides = [override for override in job.overrides if not override.startswith("run.tags=")]
     return [
         sys.executable,
         str(program),
         *overrides,
         f"run.dir={folder.run(job)}",
-        f"run.name={_quoted(job.name)}",
-        f"run.group={_quoted(plan.name)}",
+        f"run.name={grammar(job.name)}",
+        f"run.group={grammar(plan.name)}",
         f"run.tags=[{shown}]",
         "resume=auto",
     ]
@@ -76,12 +77,6 @@ def _given_tags(job: Job) -> list[str]:
             value = OverridesParser.create().parse_override(override).value()
             return [str(tag) for tag in value] if isinstance(value, list) else [str(value)]
     return []
-
-
-def _quoted(text: str) -> str:
-    from ..arguments import quote
-
-    return quote(text)
 
 
 class Driver:

@@ -9,10 +9,12 @@ killed nobody starts a job a second time while it still runs.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 from ...core.errors import ConfigError, DataError
@@ -20,10 +22,8 @@ from ...core.files import make_directory, write_json
 from ..train import FINISHED
 from .plan import Job, Plan
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; there two drivers must not share a folder
-    fcntl = None  # type: ignore[assignment]
+# Windows has no such locks; there two drivers must not share a folder
+fcntl: ModuleType | None = importlib.import_module("fcntl") if os.name == "posix" else None
 
 SCHEMA = 1
 

@@ -18,7 +18,7 @@ from ...core.errors import ConfigError, nearest
 from ..arguments import quote
 
 #: what the driver sets itself for every job
-RESERVED = ("run.dir", "run.group", "run.name", "resume", "seed")
+RESERVED = ("run.dir", "run.group", "run.name", "resume", "seed", "trainer.slurm.script", "trainer.slurm.array")
 
 _LONGEST_NAME = 80
 
@@ -106,7 +106,7 @@ def read_sweep_file(path: Path) -> SweepFile:
         ConfigError: missing, not a mapping, unknown keys, nothing to vary, values of a wrong type.
     """
     from omegaconf import OmegaConf
-    from yaml import YAMLError
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
     if not path.is_file():
         names = sorted(found.stem for found in path.parent.glob("*.yaml"))

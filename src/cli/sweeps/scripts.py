@@ -34,12 +34,11 @@ def write_slurm_array(
         plan: the jobs; finished ones are left out by the caller.
         folder: of the sweep.
         program: absolute path of ``train.py``.
-        trainer: the section of the composed configuration: devices, nodes, and with ``trainer=slurm`` what SLURM
-            shall be asked for.
+        trainer: the section of the composed configuration: devices, nodes, and what SLURM shall be asked for.
         at_once: how many tasks may run at the same time; None: as many as SLURM likes.
 
     Raises:
-        ConfigError: the file exists, or the number of devices is not known.
+        ConfigError: the file exists, the trainer is not SLURM's, or the number of devices is not known.
     """
     path = Path(path).expanduser()
     if path.exists():
@@ -47,7 +46,11 @@ def write_slurm_array(
     devices = trainer.get("devices", 1)
     if not isinstance(devices, int):
         raise ConfigError("a batch script needs the number of devices per node: trainer.devices=<number>")
-    asked = trainer.get("slurm") or {}
+    asked = trainer.get("slurm")
+    if asked is None:
+        raise ConfigError(
+            "slurm needs trainer=slurm for the jobs: it saves and requeues them before their time is over"
+        )
     limit = f"%{at_once}" if at_once is not None else ""
     options: dict[str, Any] = {
         "job-name": asked.get("name") or plan.name,
@@ -65,7 +68,7 @@ def write_slurm_array(
         # after a requeue the log goes on
         "open-mode": "append",
         # to all processes, so many seconds before the time is over
-        "signal": f"SIGUSR1@{asked['warning']}" if "warning" in asked else None,
+        "signal": f"SIGUSR1@{asked.get('warning', 180)}",
     }
     lines = ["#!/bin/bash"]
     lines += [f"#SBATCH --{key}={_option(value)}" for key, value in options.items() if value is not None]
@@ -139,7 +142,7 @@ def write_wandb_sweep(
     if not any(override.startswith("logger") for override in typed):
         typed.append("logger=wandb")
     tags = ",".join(quote(tag[:64]) for tag in sweep.tags)
-    typed += [f"run.root={folder.path}", f"run.group={quote(name)}", *([f"run.tags=[{tags}]"] if tags else [])]
+    typed += [f"run.root={folder.path}", f"run.group={grammar(name)}", *([f"run.tags=[{tags}]"] if tags else [])]
     # wandb replaces ${...} of its own in the command; a dollar brace in ours would look like one
     if any("${" in part for part in typed):
         raise ConfigError("an override with ${ cannot stand in a W&B sweep file; write its value")
