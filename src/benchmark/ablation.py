@@ -282,7 +282,7 @@ class _Statistics:
                 parameters=results[0].cost.parameters,
                 seconds_per_frame=python_statistics.median(seconds) if seconds else None,
             ),
-            ablation=_row_extra(row),
+            **extra,
         )
 
     def _video(self, results: Sequence[MethodResult], video: str) -> dict[str, float | None]:

@@ -49,7 +49,7 @@ def write_slurm_array(
     asked = trainer.get("slurm")
     if asked is None:
         raise ConfigError(
-            "slurm needs trainer=slurm for the jobs: it saves and requeues them before their time is over"
+            "slurm needs trainer=slurm, which saves and requeues the jobs before their time is over"
         )
     limit = f"%{at_once}" if at_once is not None else ""
     options: dict[str, Any] = {
