@@ -309,18 +309,18 @@ def _row_extra(row: AblationRow) -> dict[str, Any]:
 def _notes(reference: Measurement, base: str, rows: Sequence[AblationRow], statistics: _Statistics) -> tuple[str, ...]:
     seeds = sorted({len(row.runs) for row in rows})
     counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    value = f"Each value is the mean over the seeds of a row ({counted})"
+    value = f"In this table each value is the mean over the seeds of a row ({counted})"
     if statistics.over_videos and statistics.over_seeds:
         how = (
-            f"95 % intervals: bootstrap over {len(statistics.videos)} videos and over seeds, drawn independently "
+            f"Its 95 % intervals: bootstrap over {len(statistics.videos)} videos and over seeds, drawn independently "
             "(a row with one seed: over videos only); with few seeds they are somewhat too narrow"
         )
         paired = "the same videos are drawn for both rows"
     elif statistics.over_videos:
-        how = f"95 % intervals: bootstrap over {len(statistics.videos)} videos; one seed says nothing about seeds"
+        how = f"Its 95 % intervals: bootstrap over {len(statistics.videos)} videos; one seed says nothing about seeds"
         paired = "the same videos are drawn for both rows"
     elif statistics.over_seeds:
-        how, paired = "95 % intervals: Student's t over seeds", "Welch's t over seeds"
+        how, paired = "Its 95 % intervals: Student's t over seeds", "Welch's t over seeds"
     else:
         how, paired = "No intervals: there is one seed, and no values per video", ""
     difference = f"Δ: difference to {base!r}" + (f", with its 95 % interval ({paired})" if paired else "")

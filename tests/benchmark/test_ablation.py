@@ -124,7 +124,7 @@ def test_the_base_can_be_chosen_and_must_exist() -> None:
         make_ablation("sweep", trials, ["optim.ema"], base="onn")
     with pytest.raises(ConfigError, match="has no finished run yet"):
         make_ablation("sweep", trials, ["optim.ema"], base="x", left_out=[LeftOut("x-1", "x", "failed: error")])
-    with pytest.raises(DataError, match="no finished run.*\n.*x-1: failed"):
+    with pytest.raises(DataError, match=r"no finished run.*\n.*x-1: failed"):
         make_ablation("sweep", [], ["optim.ema"], left_out=[LeftOut("x-1", "x", "failed: error")])
 
 

@@ -119,14 +119,14 @@ def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, str]:
 
 
 def _differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Keys whose values differ; one that follows another one (an interpolation) is left out."""
+    """Keys whose values differ; of several that always go together (interpolations) the shortest."""
     keys = list(dict.fromkeys(key for config in configs for key in config))
-    columns: dict[str, tuple[str | None, ...]] = {}
+    columns: dict[tuple[str | None, ...], str] = {}
     for key in keys:
         values = tuple(config.get(key) for config in configs)
-        if len(set(values)) > 1 and values not in columns.values():
-            columns[key] = values
-    return list(columns)
+        if len(set(values)) > 1 and len(key) < len(columns.get(values, key + " ")):
+            columns[values] = key
+    return list(columns.values())
 
 
 def read_table(run: Path) -> Measurement:

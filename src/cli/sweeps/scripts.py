@@ -48,9 +48,7 @@ def write_slurm_array(
         raise ConfigError("a batch script needs the number of devices per node: trainer.devices=<number>")
     asked = trainer.get("slurm")
     if asked is None:
-        raise ConfigError(
-            "slurm needs trainer=slurm, which saves and requeues the jobs before their time is over"
-        )
+        raise ConfigError("slurm needs trainer=slurm, which saves and requeues the jobs before their time is over")
     limit = f"%{at_once}" if at_once is not None else ""
     options: dict[str, Any] = {
         "job-name": asked.get("name") or plan.name,
