@@ -76,6 +76,11 @@ def html(results: Results, gallery: Gallery, out: Path) -> str:
         gallery: pictures, which are read and put into the page.
         out: folder that the page will lie in; large clips are linked relative to it.
     """
+    return render("report.html", results, gallery, out)
+
+
+def render(template: str, results: Results, gallery: Gallery, out: Path, **more: Any) -> str:
+    """A page made of ``templates/<template>``, which knows the names in ``more`` beside those of every report."""
     import jinja2
 
     templates = jinja2.Environment(
@@ -86,7 +91,7 @@ def html(results: Results, gallery: Gallery, out: Path) -> str:
         lstrip_blocks=True,
     )
     table = make_table(results)
-    page: str = templates.get_template("report.html").render(
+    page: str = templates.get_template(template).render(
         results=results,
         table=table,
         headings=[heading(column) for column in table.columns],
@@ -96,6 +101,7 @@ def html(results: Results, gallery: Gallery, out: Path) -> str:
         stills=[_still(still) for still in gallery.stills],
         clips=[_clip(clip, out) for clip in gallery.clips],
         environment=_flat(results.environment),
+        **more,
     )
     return page
 

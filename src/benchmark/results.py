@@ -70,13 +70,17 @@ class Cost(_Part):
 
 
 class MethodResult(_Part):
-    """One row of the table, with its values per video (``{id: {key: value}}``)."""
+    """One row of the table, with its values per video (``{id: {key: value}}``).
+
+    ``frames`` says how many frames each of these values is the mean of.
+    """
 
     name: str
     source: str
     weights_sha256: str | None
     metrics: dict[str, MetricResult]
     videos: dict[str, dict[str, float | None]]
+    frames: dict[str, dict[str, int]] = Field(default_factory=dict)
     cost: Cost = Field(default_factory=Cost)
 
 

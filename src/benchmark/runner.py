@@ -299,10 +299,12 @@ class _Run:
     def _method_result(self, state: _State) -> MethodResult:
         method, rows = state.method, state.rows
         videos: dict[str, dict[str, float | None]] = {row.video_id: {} for row in rows}
+        frames: dict[str, dict[str, int]] = {row.video_id: {} for row in rows}
         for column in self.columns:
             for row in rows:
                 total, count = row.sum_and_count(column.key) if column.metric is not None else (0.0, 0)
                 videos[row.video_id][column.key] = total / count if count else None
+                frames[row.video_id][column.key] = count
         seconds = [row.seconds / row.frames for row in rows if row.frames]
         return MethodResult(
             name=method.name,
@@ -310,6 +312,7 @@ class _Run:
             weights_sha256=method.weights_sha256,
             metrics={column.key: self._metric_result(state, column) for column in self.columns},
             videos=videos,
+            frames=frames,
             cost=Cost(
                 parameters=method.parameters,
                 seconds_per_frame=python_statistics.median(seconds) if seconds else None,

@@ -74,8 +74,8 @@ class Table:
 def make_table(results: Results) -> Table:
     """Format a whole evaluation."""
     columns = tuple(results.protocol.metrics)
-    ranks = {column.key: _ranks(results, column) for column in columns}
-    rows = tuple(_row(method, columns, ranks) for method in results.methods)
+    marked = {column.key: ranks(results, column) for column in columns}
+    rows = tuple(_row(method, columns, marked) for method in results.methods)
     has_published = tuple(any(row.published[index] for row in rows) for index in range(len(columns)))
     sources = dict.fromkeys(cell.source for row in rows for cell in row.published if cell is not None)
     return Table(columns, rows, has_published, _reasons(results), _notes(results), tuple(sources))
@@ -113,12 +113,12 @@ def _row(method: MethodResult, columns: Sequence[MetricColumn], ranks: dict[str,
         method.source,
         tuple(cells),
         tuple(published),
-        _count(method.cost.parameters),
+        count_text(method.cost.parameters),
         MISSING if seconds is None else f"{seconds * 1000:.3g}" if seconds < 1 else f"{seconds * 1000:.0f}",
     )
 
 
-def _ranks(results: Results, column: MetricColumn) -> dict[str, int]:
+def ranks(results: Results, column: MetricColumn) -> dict[str, int]:
     """Best (1) and second (2), compared as printed, so that equal numbers are marked alike."""
     means = {method.name: method.metrics[column.key].mean for method in results.methods}
     printed = {name: round(mean, column.decimals) for name, mean in means.items() if mean is not None}
@@ -130,7 +130,8 @@ def _ranks(results: Results, column: MetricColumn) -> dict[str, int]:
     return {name: levels.index(value) + 1 for name, value in printed.items() if value in marked}
 
 
-def _count(parameters: int | None) -> str:
+def count_text(parameters: int | None) -> str:
+    """A number of parameters for people."""
     if parameters is None:
         return MISSING
     if parameters >= 100_000:
@@ -194,14 +195,19 @@ def plain_text(results: Results) -> str:
         return f"{cell.value}{mark} {cell.interval}".rstrip() if cell.interval else f"{cell.value}{mark}".rstrip()
 
     grid = _grid(table, lambda row: printable(row.name), value)
-    widths = [max(_width(line[index]) for line in grid) for index in range(len(grid[0]))]
-    lines = ["  ".join(_pad(cell, width) for cell, width in zip(line, widths, strict=True)) for line in grid]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    lines = [line.rstrip() for line in lines]
+    lines = aligned(grid)
     lines += ["", *(printable(note) for note in table.notes)]
     lines += [f"{MISSING} {printable(reason)}" for reason in table.reasons]
     lines += [f"published: {printable(source)}" for source in table.sources]
     return "\n".join(lines) + "\n"
+
+
+def aligned(grid: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table for a terminal: the first is the heading."""
+    widths = [max(_width(line[index]) for line in grid) for index in range(len(grid[0]))]
+    lines = ["  ".join(_pad(cell, width) for cell, width in zip(line, widths, strict=True)) for line in grid]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return [line.rstrip() for line in lines]
 
 
 def _width(text: str) -> int:
@@ -220,16 +226,17 @@ def markdown(results: Results) -> str:
         marked = {1: f"**{cell.value}**", 2: f"<u>{cell.value}</u>"}.get(cell.rank, cell.value)
         return f"{marked} {cell.interval}".rstrip()
 
-    grid = _grid(table, lambda row: _escape_markdown(row.name), value)
+    grid = _grid(table, lambda row: escape_markdown(row.name), value)
     lines = [f"| {' | '.join(line)} |" for line in grid]
     lines.insert(1, "|" + "|".join([" --- "] + [" ---: "] * (len(grid[0]) - 1)) + "|")
-    lines += ["", *(f"- {_escape_markdown(note)}" for note in table.notes)]
-    lines += [f"- `{MISSING}` {_escape_markdown(reason)}" for reason in table.reasons]
-    lines += [f"- published: {_escape_markdown(source)}" for source in table.sources]
+    lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes)]
+    lines += [f"- `{MISSING}` {escape_markdown(reason)}" for reason in table.reasons]
+    lines += [f"- published: {escape_markdown(source)}" for source in table.sources]
     return "\n".join(lines) + "\n"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it stands."""
     text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{char}" if char in "\\`*_[]|" else char for char in text)
 
@@ -296,7 +303,7 @@ def table_csv(results: Results) -> str:
             line += [result.mean, *(result.ci95 or (None, None)), result.n, result.n_frames, published]
         cost = method.cost
         lines.append([*line, cost.parameters, cost.seconds_per_frame, method.source, method.weights_sha256])
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def videos_csv(results: Results) -> str:
@@ -305,10 +312,11 @@ def videos_csv(results: Results) -> str:
     lines: list[list[object]] = [["video", "method", *keys]]
     for video in results.methods[0].videos if results.methods else ():
         lines += [[video, m.name, *(m.videos[video].get(key) for key in keys)] for m in results.methods]
-    return _csv(lines)
+    return csv_text(lines)
 
 
-def _csv(lines: Sequence[Sequence[object]]) -> str:
+def csv_text(lines: Sequence[Sequence[object]]) -> str:
+    """Lines as CSV; None is an empty field."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(lines)
     return buffer.getvalue()

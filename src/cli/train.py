@@ -9,12 +9,16 @@ from typing import Any
 
 from ..core.errors import ConfigError, FramewrightError
 
+#: written last into a run folder; a run without it is to be continued
+FINISHED = "finished.json"
+
 DESCRIPTION = "Train a network: python train.py experiment=<name> key=value ..."
 
 
 def main(config_directory: Path) -> None:
     """Entry of ``train.py``; ``config_directory`` is the absolute path of ``configs``."""
     from .entry import run
+    from .sweeps.multirun import TrainingSweep
 
     def program(values: dict[str, Any], overrides: Sequence[str]) -> None:
         from ..training.interruption import TrainingRequeued
@@ -24,7 +28,7 @@ def main(config_directory: Path) -> None:
         except TrainingRequeued as requeued:
             print(requeued)
 
-    run(program, "train", config_directory)
+    run(program, "train", config_directory, multirun=TrainingSweep(config_directory))
 
 
 def train(values: dict[str, Any], overrides: Sequence[str], config_directory: Path) -> Path:
@@ -45,11 +49,12 @@ def train(values: dict[str, Any], overrides: Sequence[str], config_directory: Pa
         if script is not None:
             print(f"wrote {script}; submit it with: sbatch {script}")
             return script
-    values, directory, checkpoint = _resume(values, overrides)
     if (values.get("debug") or {}).get("tiny"):
         from .tiny import make_tiny
 
+        # before the saved configuration, which is tiny already, is compared with this one
         values = make_tiny(values, config_directory)
+    values, directory, checkpoint = _resume(values, overrides)
     config = check(values)
     if directory is None:
         directory = choose_run_directory(config.run, config.experiment)
@@ -190,6 +195,7 @@ def _fit_and_report(
             discard_if_empty(directory)
         raise
     if first:
+        (directory / FINISHED).unlink(missing_ok=True)
         _record(config, values, data, module.net, directory, checkpoint)
     result = fit(config, values, module, data, directory, checkpoint)
     if first:
@@ -286,6 +292,8 @@ def _table_logger(config: Any, directory: Path) -> dict[str, Any]:
 
 
 def _report(config: Any, directory: Path, result: Any, table: dict[str, Any] | None) -> None:
+    from ..core.files import write_json
+
     minutes, seconds = divmod(round(result.seconds), 60)
     if result.stopped_early:
         print(result.stopped_early)
@@ -300,3 +308,5 @@ def _report(config: Any, directory: Path, result: Any, table: dict[str, Any] | N
     if samples:
         print(f"sample clips: {samples[-1]}")
     print(f"curves: {directory / 'curves.png'}")
+    record = {"iteration": result.iteration, "stopped_early": result.stopped_early}
+    write_json(directory / FINISHED, record)

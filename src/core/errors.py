@@ -34,6 +34,10 @@ class CheckpointError(FramewrightError):
     """No usable checkpoint, or one that does not belong to this run."""
 
 
+class Interrupted(FramewrightError):
+    """The user or the system asked the program to stop; what has to be kept is kept."""
+
+
 class TrainingError(FramewrightError):
     """Training cannot go on, for example because a loss is not finite."""
 

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from ..core.errors import FramewrightError
+from ..core.errors import Interrupted
 from .checkpoints import CheckpointKeeper
 from .slurm import SlurmJob
 
@@ -22,7 +22,7 @@ _LARGEST_INTERVAL = 100
 _early: list[int] = []
 
 
-class TrainingInterrupted(FramewrightError):
+class TrainingInterrupted(Interrupted):
     """Training was stopped by a signal, after a checkpoint was written."""
 
 
