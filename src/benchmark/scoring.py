@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.errors import DataError, FramewrightError, WeightsError
 from ..inference import Chunk, Method
-from ..metrics import FrameMetric, create_metric, metric_class
+from ..metrics import FrameMetric, create_frame_metric, metric_entry
 from .problems import Problem
 from .protocol import MetricChoice, Protocol
 from .results import MetricColumn
@@ -77,10 +77,10 @@ def _make_column(choice: MetricChoice, device: torch.device, strict: bool) -> Co
         "metric": choice.registered_name,
         "options": choice.options,
     }
-    known = metric_class(choice.registered_name)
+    known = metric_entry(choice.registered_name).cls
     record = MetricColumn(**shared, unit=known.unit, higher_is_better=known.higher_is_better, decimals=known.decimals)
     try:
-        return Column(record, create_metric(choice.registered_name, **choice.options).to(device))
+        return Column(record, create_frame_metric(choice.registered_name, **choice.options).to(device))
     except WeightsError as error:
         if strict:
             raise

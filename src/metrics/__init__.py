@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..core.errors import ConfigError, nearest
-from .base import FrameMetric
+from .base import BenchmarkMetric, FrameMetric, SetMetric, ValueMetric, VideoMetric
 from .interpolation_error import InterpolationError
+from .pair import Shared, VideoPair
 from .psnr import PSNR, LumaPSNR
 from .ssim import SSIM, SSIMRife
 
 __all__ = [
     "PSNR",
     "SSIM",
+    "BenchmarkMetric",
     "FrameMetric",
     "InterpolationError",
     "LumaPSNR",
+    "MetricEntry",
     "SSIMRife",
+    "SetMetric",
+    "Shared",
+    "ValueMetric",
+    "VideoMetric",
+    "VideoPair",
+    "create_frame_metric",
     "create_metric",
     "list_metrics",
-    "metric_class",
+    "metric_entry",
 ]
 
-_METRICS: dict[str, type[FrameMetric]] = {m.key: m for m in (PSNR, LumaPSNR, SSIM, SSIMRife, InterpolationError)}
+
+class MetricEntry(NamedTuple):
+    """A registered metric: its class, and the options that its key fixes."""
+
+    cls: type[BenchmarkMetric]
+    options: Mapping[str, Any]
+
+
+_METRICS: dict[str, MetricEntry] = {
+    m.key: MetricEntry(m, {}) for m in (PSNR, LumaPSNR, SSIM, SSIMRife, InterpolationError)
+}
 
 
 def list_metrics() -> list[str]:
@@ -31,8 +51,8 @@ def list_metrics() -> list[str]:
     return sorted(_METRICS)
 
 
-def metric_class(key: str) -> type[FrameMetric]:
-    """The class behind a key, for its unit, direction and number of decimals.
+def metric_entry(key: str) -> MetricEntry:
+    """What is registered under a key; its class knows unit, direction and number of decimals.
 
     Raises:
         ConfigError: no such metric.
@@ -42,17 +62,34 @@ def metric_class(key: str) -> type[FrameMetric]:
     return _METRICS[key]
 
 
-def create_metric(key: str, **options: Any) -> FrameMetric:
+def create_metric(key: str, **options: Any) -> BenchmarkMetric:
     """A new metric, for example ``create_metric("psnr", rounded=False)``.
 
     Raises:
         ConfigError: no such metric or option, or an option out of range.
+        WeightsError: the weights of its network are absent; the message says where to get them.
     """
-    cls = metric_class(key)
-    known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    entry = metric_entry(key)
+    known = [name for name in inspect.signature(entry.cls.__init__).parameters if name != "self"]
+    known = [name for name in known if name not in entry.options]
     for name in options:
         if name not in known:
             raise ConfigError(
                 f"the metric {key!r} has no option {name!r}{nearest(name, known)}. Options: {', '.join(known)}"
             )
-    return cls(**options)
+    metric = entry.cls(**entry.options, **options)
+    metric.key = key
+    return metric
+
+
+def create_frame_metric(key: str, **options: Any) -> FrameMetric:
+    """As :func:`create_metric`, for use where frames arrive without their video.
+
+    Raises:
+        ConfigError: also where the metric has no value per frame.
+    """
+    metric = create_metric(key, **options)
+    if not isinstance(metric, FrameMetric):
+        known = [name for name in list_metrics() if issubclass(metric_entry(name).cls, FrameMetric)]
+        raise ConfigError(f"the metric {key!r} has no value per frame; possible here: {', '.join(known)}")
+    return metric

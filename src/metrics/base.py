@@ -1,27 +1,40 @@
-"""What every metric of single frames shares."""
+"""What all metrics share: those with a value per frame, with values per video, and of whole sets."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from .pair import Shared, VideoPair, check_frames, check_range
 
-class FrameMetric(Metric):
-    """A full-reference metric with one value per frame, averaged over frames.
+__all__ = [
+    "BenchmarkMetric",
+    "FrameMetric",
+    "SetMetric",
+    "ValueMetric",
+    "VideoMetric",
+    "check_frames",
+    "round_to_8bit",
+]
 
-    Subclasses give ``key``, ``unit``, ``higher_is_better``, ``decimals`` and :meth:`frame_values`. The
-    running sum is float64 and the count int64; they stay so whatever precision a model that holds the
-    metric is converted to. Both are summed over processes.
+Items = Literal["frame", "pair", "clip", "video"]
+
+
+class BenchmarkMetric(Metric):
+    """A metric that can be a column of a table.
 
     Attributes:
         key: name in tables and result files, for example ``"psnr"``.
         unit: ``"dB"`` or empty.
         decimals: digits after the point in tables.
+        items: what one value belongs to: a frame, a pair of consecutive frames, a clip, a whole video.
+        needs_mask: it cannot be measured without masks of the holes.
+        minimum_frames: of a video.
     """
 
     is_differentiable = False
@@ -30,6 +43,34 @@ class FrameMetric(Metric):
     key: str = ""
     unit: str = ""
     decimals: int = 4
+    items: ClassVar[Items] = "frame"
+    needs_mask: ClassVar[bool] = False
+    minimum_frames: ClassVar[int] = 1
+
+    def check(self, pair: VideoPair) -> None:
+        """Raise ``ValueError`` where a video does not give what the metric needs; the message says what."""
+        of = f" of the video {pair.video_id!r}" if pair.video_id else ""
+        if self.needs_mask and pair.mask is None:
+            raise ValueError(f"{self.key} needs masks of the holes{of}, and there are none")
+        if len(pair) < self.minimum_frames:
+            raise ValueError(f"{self.key} needs at least {self.minimum_frames} frames{of}, got {len(pair)}")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Any = "") -> BenchmarkMetric:
+        # .half(), .to(dtype) and set_dtype() of a surrounding model end here; only the device may change
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        super()._apply(move, exclude_state)
+        return self
+
+
+class ValueMetric(BenchmarkMetric):
+    """A metric whose aggregate is a mean of values.
+
+    The running sum is float64 and the count int64; they stay so whatever precision a model that holds the
+    metric is converted to. Both are summed over processes.
+    """
 
     total: Tensor
     count: Tensor
@@ -38,6 +79,41 @@ class FrameMetric(Metric):
         super().__init__()
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    @abstractmethod
+    def values(self, pair: VideoPair) -> Tensor:
+        """The value of each item (see :attr:`items`) of a video ``(K,)`` float64, without changing the state.
+
+        May hold infinities; :meth:`summarise` says what becomes of them. NaN stands for an item that does not
+        count (a frame without hole, say).
+        """
+
+    def summarise(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum (float64) and number (int64) of the values that enter the mean."""
+        counted = values[~torch.isnan(values)] if self.items != "frame" or self.needs_mask else values
+        return counted.sum(dtype=torch.float64), torch.tensor(counted.numel(), device=values.device)
+
+    def mean_of(self, values: Tensor) -> Tensor:
+        """What :meth:`compute` would give for these values: float64, NaN where none counts."""
+        total, count = self.summarise(values)
+        return total / count
+
+    def add(self, values: Tensor) -> None:
+        """Let values into the mean."""
+        total, count = self.summarise(values)
+        self.total = self.total + total.to(self.total.device)
+        self.count = self.count + count.to(self.count.device)
+
+    def compute(self) -> Tensor:
+        """The mean over all values so far as a float64 scalar; NaN before the first."""
+        return self.total / self.count
+
+
+class FrameMetric(ValueMetric):
+    """A full-reference metric with one value per frame, averaged over frames.
+
+    Subclasses give ``key``, ``unit``, ``higher_is_better``, ``decimals`` and :meth:`frame_values`.
+    """
 
     @abstractmethod
     def frame_values(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -53,46 +129,82 @@ class FrameMetric(Metric):
             ValueError: shapes do not fit.
         """
 
-    def summarise(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum (float64) and number (int64) of the values that enter the mean."""
-        return values.sum(dtype=torch.float64), torch.tensor(values.numel(), device=values.device)
-
-    def mean_of(self, values: Tensor) -> Tensor:
-        """What :meth:`compute` would give for these frame values: float64, NaN where none counts."""
-        total, count = self.summarise(values)
-        return total / count
+    def values(self, pair: VideoPair) -> Tensor:
+        """The value of each frame of a video."""
+        self.check(pair)
+        return self.frame_values(pair.prediction, pair.target)
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add frames; arguments as for :meth:`frame_values`."""
-        total, count = self.summarise(self.frame_values(prediction, target))
-        self.total = self.total + total.to(self.total.device)
-        self.count = self.count + count.to(self.count.device)
+        self.add(self.frame_values(prediction, target))
+
+
+class VideoMetric(ValueMetric):
+    """A metric that looks at a video as a whole, or at its mask: values per frame, pair, clip or video."""
+
+    def update(self, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
+        """Add one video; arguments as for :class:`VideoPair`."""
+        self.add(self.values(VideoPair(prediction, target, mask)))
+
+
+class SetMetric(BenchmarkMetric):
+    """A metric between two sets of feature vectors, those of all predictions and those of all ground truth.
+
+    Vectors, not sums, are the state: sets are small (one vector per frame, clip or video), and the exact distance
+    for fewer vectors than dimensions needs them. A process without videos takes part with none.
+
+    Attributes:
+        dimension: D, of one vector.
+        minimum_vectors: fewer of them in a set are an error.
+    """
+
+    dimension: int = 0
+    minimum_vectors: ClassVar[int] = 2
+    higher_is_better = False
+    predicted: list[Tensor]
+    real: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("predicted", [], dist_reduce_fx="cat")
+        self.add_state("real", [], dist_reduce_fx="cat")
+
+    @abstractmethod
+    def features(self, frames: Tensor, shared: Shared) -> Tensor:
+        """The feature vectors ``(K, D)`` float32 of one video.
+
+        Args:
+            frames: ``(T, 3, H, W)`` RGB in [0, 1].
+            shared: where other metrics find intermediate results of the same frames.
+        """
+
+    @abstractmethod
+    def distance(self, predicted: Tensor, real: Tensor) -> Tensor:
+        """The distance of two sets ``(N, D)`` and ``(M, D)`` as a float64 scalar.
+
+        Raises:
+            ValueError: a set has fewer vectors than the distance needs.
+        """
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Add one video ``(T, 3, H, W)`` and its ground truth."""
+        for frames, state in ((prediction, self.predicted), (target, self.real)):
+            check_range(frames)
+            state.append(self.features(frames, Shared()).cpu())
 
     def compute(self) -> Tensor:
-        """The mean over all frames so far as a float64 scalar; NaN before the first."""
-        return self.total / self.count
+        """The distance over everything so far.
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Any = "") -> FrameMetric:
-        # .half(), .to(dtype) and set_dtype() of a surrounding model end here; only the device may change
-        def move(tensor: Tensor) -> Tensor:
-            moved = fn(tensor)
-            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
-
-        super()._apply(move, exclude_state)
-        return self
+        Raises:
+            ValueError: too few vectors.
+        """
+        return self.distance(_joined(self.predicted), _joined(self.real))
 
 
-def check_frames(prediction: Tensor, target: Tensor) -> None:
-    """Raise ``ValueError`` unless both are floating ``(N, 3, H, W)`` of one shape."""
-    if prediction.shape != target.shape or prediction.dim() != 4 or prediction.shape[1] != 3:
-        raise ValueError(
-            f"a frame metric expects two (N, 3, H, W) of one shape, got {tuple(prediction.shape)} and "
-            f"{tuple(target.shape)}"
-        )
-    if not (prediction.is_floating_point() and target.is_floating_point()):
-        raise ValueError(
-            f"a frame metric expects floating-point frames in [0, 1], got {prediction.dtype} and {target.dtype}"
-        )
+def _joined(state: list[Tensor] | Tensor) -> Tensor:
+    if isinstance(state, Tensor):
+        return state
+    return torch.cat(state) if state else torch.zeros(0, 0)
 
 
 def round_to_8bit(image: Tensor) -> Tensor:

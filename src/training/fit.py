@@ -21,7 +21,7 @@ from ..core.errors import CheckpointError, ConfigError, DataError
 from ..core.processes import FailureWatch
 from ..datamodules.module import RunDataModule
 from ..datamodules.position import original_message
-from ..metrics import FrameMetric, create_metric
+from ..metrics import FrameMetric, create_frame_metric
 from ..models.registry import save_model
 from .callbacks import EarlyStopping, Progress, StepMetrics, Validation
 from .checkpoints import CheckpointKeeper, SavedCheckpoint
@@ -274,7 +274,7 @@ def _validation(
             raise ConfigError("checkpoint.monitor and early_stopping need validation data and validation.metrics")
         return None
     metrics: dict[str, FrameMetric] = {
-        key: create_metric(key, **options) for key, options in config.validation.metrics.items()
+        key: create_frame_metric(key, **options) for key, options in config.validation.metrics.items()
     }
     return Validation(
         data.validation,

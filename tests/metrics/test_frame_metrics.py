@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from framewright.core.errors import ConfigError
-from framewright.metrics import PSNR, FrameMetric, create_metric, list_metrics
+from framewright.metrics import PSNR, FrameMetric, create_frame_metric, list_metrics
 from torch import Tensor
 
 KEYS = list_metrics()
@@ -31,7 +31,7 @@ def test_psnr_equals_skimage_on_8bit_images() -> None:
 
     prediction, target = frames()
     expected = [peak_signal_noise_ratio(b, a) for a, b in zip(eight_bit(prediction), eight_bit(target), strict=True)]
-    np.testing.assert_allclose(create_metric("psnr").frame_values(prediction, target), expected, rtol=1e-9)
+    np.testing.assert_allclose(create_frame_metric("psnr").frame_values(prediction, target), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("rounded", [True, False])
@@ -45,7 +45,7 @@ def test_ssim_equals_skimage(rounded: bool) -> None:
         structural_similarity(x, y, gaussian_weights=True, use_sample_covariance=False, data_range=1.0, channel_axis=2)
         for x, y in zip(a, b, strict=True)
     ]
-    values = create_metric("ssim", rounded=rounded).frame_values(prediction, target)
+    values = create_frame_metric("ssim", rounded=rounded).frame_values(prediction, target)
     np.testing.assert_allclose(values, expected, atol=2e-6)
 
 
@@ -63,14 +63,14 @@ def test_volume_ssim_equals_the_full_3d_window() -> None:
     va, vb, cov = blur(a * a) - ma * ma, blur(b * b) - mb * mb, blur(a * b) - ma * mb
     c1, c2 = 0.01**2, 0.03**2
     ssim = (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
-    values = create_metric("ssim_rife").frame_values(prediction, target)
+    values = create_frame_metric("ssim_rife").frame_values(prediction, target)
     torch.testing.assert_close(values, ssim.mean((1, 2, 3, 4)), rtol=0, atol=2e-6)
 
 
 def test_interpolation_error_is_in_grey_levels() -> None:
     prediction, target = frames()
     difference = np.abs(eight_bit(prediction).astype(float) - eight_bit(target))
-    values = create_metric("interpolation_error").frame_values(prediction, target)
+    values = create_frame_metric("interpolation_error").frame_values(prediction, target)
     np.testing.assert_allclose(values, difference.mean((1, 2, 3)), rtol=1e-5)
 
 
@@ -84,7 +84,7 @@ def test_sintel_fixture(assets: Path) -> None:
     prediction, middle = (before + after) / 2 / 255, middle / 255
 
     def value(key: str, **options: object) -> float:
-        return float(create_metric(key, **options).frame_values(prediction, middle))
+        return float(create_frame_metric(key, **options).frame_values(prediction, middle))
 
     assert value("psnr", rounded=False) == pytest.approx(22.5597, abs=1e-4)
     assert value("ssim_rife") == pytest.approx(0.72534, abs=1e-5)
@@ -94,7 +94,7 @@ def test_sintel_fixture(assets: Path) -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_mean_over_frames_does_not_depend_on_batches(key: str) -> None:
     prediction, target = frames(5)
-    metric = create_metric(key)
+    metric = create_frame_metric(key)
     values = metric.frame_values(prediction, target)
     assert values.shape == (5,)
     assert values.dtype == torch.float64
@@ -111,7 +111,7 @@ def test_mean_over_frames_does_not_depend_on_batches(key: str) -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_better_predictions_score_better(key: str) -> None:
     prediction, target = frames()
-    metric = create_metric(key)
+    metric = create_frame_metric(key)
     near = metric.frame_values(target + (prediction - target) / 4, target)
     far = metric.frame_values(prediction, target)
     assert ((near > far) == metric.higher_is_better).all()
@@ -121,7 +121,7 @@ def test_better_predictions_score_better(key: str) -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_states_survive_a_change_of_precision(key: str) -> None:
     prediction, target = frames()
-    metric = create_metric(key)
+    metric = create_frame_metric(key)
     metric.update(prediction, target)
     before = metric.compute()
 
@@ -150,7 +150,7 @@ def test_states_survive_a_change_of_precision(key: str) -> None:
 def test_half_precision_frames_and_autocast(key: str) -> None:
     prediction, target = frames()
     prediction = (prediction * 255).round() / 255
-    metric = create_metric(key)
+    metric = create_frame_metric(key)
     expected = metric.frame_values(prediction, target)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(metric.frame_values(prediction, target), expected)
@@ -171,32 +171,32 @@ def test_identical_frames() -> None:
     metric.update(prediction[:1], target[:1])
     assert metric.count == 0
     for key in ("ssim", "ssim_rife"):
-        assert create_metric(key).frame_values(target, target).min() == pytest.approx(1, abs=1e-6)
+        assert create_frame_metric(key).frame_values(target, target).min() == pytest.approx(1, abs=1e-6)
 
 
 def test_tiny_frames() -> None:
     a, b = torch.rand(2, 1, 3, 4, 5)
-    assert create_metric("ssim_rife").frame_values(a, b).isfinite().all()
-    assert create_metric("ssim", border="replicate").frame_values(a, b).isfinite().all()
+    assert create_frame_metric("ssim_rife").frame_values(a, b).isfinite().all()
+    assert create_frame_metric("ssim", border="replicate").frame_values(a, b).isfinite().all()
     with pytest.raises(ValueError, match="at least 11x11 pixels, got 4x5"):
-        create_metric("ssim").frame_values(a, b)
+        create_frame_metric("ssim").frame_values(a, b)
 
 
 def test_no_frames_give_nan() -> None:
     for key in KEYS:
-        assert create_metric(key).mean_of(torch.zeros(0, dtype=torch.float64)).isnan()
+        assert create_frame_metric(key).mean_of(torch.zeros(0, dtype=torch.float64)).isnan()
 
 
 def test_bad_requests() -> None:
     with pytest.raises(ConfigError, match=r"no metric 'psnrr'; did you mean 'psnr'\?"):
-        create_metric("psnrr")
+        create_frame_metric("psnrr")
     with pytest.raises(ConfigError, match=r"no option 'round'; did you mean 'rounded'\?"):
-        create_metric("psnr", round=True)
+        create_frame_metric("psnr", round=True)
     with pytest.raises(ConfigError, match="'clip' or 'exclude'"):
-        create_metric("psnr", infinite="skip")
+        create_frame_metric("psnr", infinite="skip")
     with pytest.raises(ConfigError, match="'valid' or 'replicate'"):
-        create_metric("ssim", border="zeros")
-    metric = create_metric("psnr")
+        create_frame_metric("ssim", border="zeros")
+    metric = create_frame_metric("psnr")
     with pytest.raises(ValueError, match="of one shape"):
         metric.update(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 5))
     with pytest.raises(ValueError, match="floating-point"):
@@ -211,5 +211,5 @@ def test_luma_psnr_equals_skimage_rgb2yuv() -> None:
     for a, b in zip(eight_bit(prediction), eight_bit(target), strict=True):
         difference = 255 * (rgb2yuv(a / 255)[..., 0] - rgb2yuv(b / 255)[..., 0])
         expected.append(20 * math.log10(255 / math.sqrt((difference**2).mean())))
-    np.testing.assert_allclose(create_metric("psnr_y").frame_values(prediction, target), expected, rtol=1e-9)
-    assert torch.isposinf(create_metric("psnr_y").frame_values(target, target)).all()
+    np.testing.assert_allclose(create_frame_metric("psnr_y").frame_values(prediction, target), expected, rtol=1e-9)
+    assert torch.isposinf(create_frame_metric("psnr_y").frame_values(target, target)).all()
