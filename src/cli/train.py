@@ -74,7 +74,7 @@ def check(values: Mapping[str, Any]) -> Any:
     """
     from ..core.config import check_arguments, check_known, parse_section, resolve_target
     from ..datamodules.sources import parse_data
-    from ..metrics import list_metrics
+    from ..metrics import create_frame_metric, list_metrics
     from ..models.registry import get_card
     from ..tasks import task_module
     from ..training.config import TrainSection

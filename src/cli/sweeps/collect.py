@@ -150,6 +150,7 @@ def read_validation(run: Path) -> Measurement:
     Raises:
         DataError: there was none, or a file is damaged.
     """
+    from ...metrics import create_metric
 
     metrics = (load_config(run).get("validation") or {}).get("metrics") or {}
     columns = []
