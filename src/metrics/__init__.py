@@ -12,6 +12,8 @@ from .interpolation_error import InterpolationError
 from .pair import Shared, VideoPair
 from .psnr import PSNR, LumaPSNR
 from .ssim import SSIM, SSIMRife
+from .warp_error import SOURCES as _FLOW_SOURCES
+from .warp_error import WarpError, WarpErrorMask
 
 __all__ = [
     "PSNR",
@@ -27,6 +29,8 @@ __all__ = [
     "ValueMetric",
     "VideoMetric",
     "VideoPair",
+    "WarpError",
+    "WarpErrorMask",
     "create_frame_metric",
     "create_metric",
     "list_metrics",
@@ -44,6 +48,9 @@ class MetricEntry(NamedTuple):
 _METRICS: dict[str, MetricEntry] = {
     m.key: MetricEntry(m, {}) for m in (PSNR, LumaPSNR, SSIM, SSIMRife, InterpolationError)
 }
+for _source in _FLOW_SOURCES:
+    _METRICS[f"warp_error_{_source}"] = MetricEntry(WarpError, {"source": _source})
+    _METRICS[f"warp_error_mask_{_source}"] = MetricEntry(WarpErrorMask, {"source": _source})
 
 
 def list_metrics() -> list[str]:

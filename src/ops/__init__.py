@@ -1,6 +1,7 @@
 """Tensor operations without parameters."""
 
+from .occlusion import inconsistent, motion_boundary, occluded
 from .pad import Crop, pad_to_multiple
 from .warp import warp
 
-__all__ = ["Crop", "pad_to_multiple", "warp"]
+__all__ = ["Crop", "inconsistent", "motion_boundary", "occluded", "pad_to_multiple", "warp"]

@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from framewright.core.errors import ConfigError
-from framewright.metrics import PSNR, FrameMetric, create_frame_metric, list_metrics
+from framewright.metrics import PSNR, FrameMetric, create_frame_metric, list_metrics, metric_entry
 from torch import Tensor
 
-KEYS = list_metrics()
+KEYS = [key for key in list_metrics() if issubclass(metric_entry(key).cls, FrameMetric)]
 
 
 def frames(n: int = 3, height: int = 24, width: int = 31) -> tuple[Tensor, Tensor]:
