@@ -8,14 +8,22 @@ from typing import Any, NamedTuple
 
 from ..core.errors import ConfigError, nearest
 from .base import BenchmarkMetric, FrameMetric, SetMetric, ValueMetric, VideoMetric
+from .fid import FID
+from .i3d import FVD, PVCS, VFID, VFIDClips
 from .interpolation_error import InterpolationError
+from .lpips import LPIPS
 from .pair import Shared, VideoPair
 from .psnr import PSNR, LumaPSNR
 from .ssim import SSIM, SSIMRife
 
 __all__ = [
+    "FID",
+    "FVD",
+    "LPIPS",
     "PSNR",
+    "PVCS",
     "SSIM",
+    "VFID",
     "BenchmarkMetric",
     "FrameMetric",
     "InterpolationError",
@@ -24,6 +32,7 @@ __all__ = [
     "SSIMRife",
     "SetMetric",
     "Shared",
+    "VFIDClips",
     "ValueMetric",
     "VideoMetric",
     "VideoPair",
@@ -44,6 +53,8 @@ class MetricEntry(NamedTuple):
 _METRICS: dict[str, MetricEntry] = {
     m.key: MetricEntry(m, {}) for m in (PSNR, LumaPSNR, SSIM, SSIMRife, InterpolationError)
 }
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (FID, VFID, VFIDClips, PVCS, FVD)}
+_METRICS |= {f"lpips_{net}": MetricEntry(LPIPS, {"net": net}) for net in ("alex", "vgg", "squeeze")}
 
 
 def list_metrics() -> list[str]:

@@ -179,7 +179,7 @@ class InceptionI3d(nn.Module):
         return maps.mean((2, 3, 4))
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Class logits ``(B, num_classes)``, averaged over time.
+        """Class logits ``(B, num_classes)``, averaged over time, and over space where clips are larger than 224x224.
 
         Raises:
             ValueError: clips of another shape, or smaller than 9 frames of 193x193 (224x224 is usual).
@@ -190,7 +190,7 @@ class InceptionI3d(nn.Module):
             )
         x = self.endpoints(clips)["Mixed_5c"]
         x = self.logits(self.dropout(F.avg_pool3d(x, (2, 7, 7), stride=1)))
-        return x.mean((2, 3, 4)) if x.shape[3:] == (1, 1) else x.mean(2).flatten(2).mean(2)
+        return x.mean((2, 3, 4))
 
 
 CARD = ModelCard(
