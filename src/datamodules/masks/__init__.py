@@ -2,19 +2,18 @@
 
 from .base import MaskVideo
 from .devil import MARGINAL_SPLITS, PRESETS, DevilMasks, devil_masks
-from .files import list_mask_folders, open_masks, read_mask, write_mask_folder
-from .strokes import StrokeSettings, move_stroke
+from .files import read_mask, write_mask_folder
+from .strokes import Stroke, StrokeSettings, move_stroke
 
 __all__ = [
     "MARGINAL_SPLITS",
     "PRESETS",
     "DevilMasks",
     "MaskVideo",
+    "Stroke",
     "StrokeSettings",
     "devil_masks",
-    "list_mask_folders",
     "move_stroke",
-    "open_masks",
     "read_mask",
     "write_mask_folder",
 ]

@@ -114,9 +114,7 @@ class DevilMasks(MaskVideo):
     ) -> None:
         name = preset.removeprefix("devil_")
         if name not in PRESETS:
-            raise ConfigError(
-                f"unknown mask preset {preset!r}{nearest(name, PRESETS)} (known: {', '.join(PRESETS)})"
-            )
+            raise ConfigError(f"unknown mask preset {preset!r}{nearest(name, PRESETS)} (known: {', '.join(PRESETS)})")
         if index < 0 or frames < 1 or min(size) < 1:
             raise ConfigError(
                 f"masks need index >= 0, frames >= 1 and a size of at least 1x1, got index={index}, frames={frames}, "

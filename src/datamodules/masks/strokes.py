@@ -114,8 +114,8 @@ def _lay(settings: StrokeSettings, rng: np.random.RandomState, limits: Floats) -
     head = np.array([[rng.randint(int(limit))] for limit in limits[:, 0]], np.float64)
     chain = [np.clip(head, low, high)]
     count = int(rng.randint(settings.vertices[0], settings.vertices[1] + 1))
-    speed = np.float64(rng.uniform(*settings.head_speed))
-    angle = np.float64(rng.uniform(0, 2 * math.pi))
+    speed = np.asarray(rng.uniform(*settings.head_speed))
+    angle = np.asarray(rng.uniform(0, 2 * math.pi))
     for _ in range(count - 1):
         boost, turn = rng.uniform(*settings.head_acceleration), rng.uniform(0, _LARGEST_TURN)
         speed, angle = _add(speed, angle, boost, turn + angle)
@@ -151,10 +151,12 @@ def _move(
     return points, speed, angle
 
 
-def _add(speed: Floats, angle: Floats, other_speed: object, other_angle: object) -> tuple[Floats, Floats]:
+def _add(
+    speed: Floats, angle: Floats, other_speed: Floats | float, other_angle: Floats | float
+) -> tuple[Floats, Floats]:
     """The sum of two velocities in polar form; the angle lies in [0, 2 pi)."""
-    x = speed * np.cos(angle) + other_speed * np.cos(other_angle)  # type: ignore[call-overload, operator]
-    y = speed * np.sin(angle) + other_speed * np.sin(other_angle)  # type: ignore[call-overload, operator]
+    x = speed * np.cos(angle) + other_speed * np.cos(other_angle)
+    y = speed * np.sin(angle) + other_speed * np.sin(other_angle)
     return np.sqrt(x**2 + y**2), (np.arctan2(y, x) + 2 * math.pi) % (2 * math.pi)
 
 
