@@ -41,7 +41,7 @@ class TableLoggerSection(Section):
 class EvaluateSection(Section):
     """A whole configuration of ``evaluate.py``.
 
-    ``metrics`` are the columns wanted, null for those of the protocol. ``gt`` and ``masks`` belong to
+    ``metrics`` are the columns wanted, null for those of the protocol; ``metric_options`` adds options to them. ``gt`` and ``masks`` belong to
     ``benchmark=folders``.
     ``published_when`` holds the values of ``data`` with which published numbers of the benchmark belong in the table.
     """
@@ -52,6 +52,7 @@ class EvaluateSection(Section):
     protocol: dict[str, Any]
     methods: dict[str, Any] = {}
     metrics: list[str] | None = None
+    metric_options: dict[str, dict[str, Any]] = {}
     gt: str | None = None
     masks: str | None = None
     out: str | None = None
@@ -115,7 +116,7 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     group = group or Group()
     first = group.rank == 0
     config = parse_section(EvaluateSection, values)
-    protocol = Protocol.from_mapping(config.protocol).choose(config.metrics)
+    protocol = Protocol.from_mapping(config.protocol).choose(config.metrics, config.metric_options)
     device = choose_device(config.device, group)
     if not config.methods:
         raise ConfigError("nothing to evaluate: give at least one method, for example methods.average=frame_average")

@@ -35,6 +35,7 @@ class BenchmarkMetric(Metric):
         items: what one value belongs to: a frame, a pair of consecutive frames, a clip, a whole video.
         needs_mask: it cannot be measured without masks of the holes.
         minimum_frames: of a video.
+        weights_sha256: of the weights it looks through, None where there are none.
     """
 
     is_differentiable = False
@@ -46,6 +47,7 @@ class BenchmarkMetric(Metric):
     items: ClassVar[Items] = "frame"
     needs_mask: ClassVar[bool] = False
     minimum_frames: ClassVar[int] = 1
+    weights_sha256: str | None = None
 
     def check(self, pair: VideoPair) -> None:
         """Raise ``ValueError`` where a video does not give what the metric needs; the message says what."""
@@ -179,7 +181,8 @@ class SetMetric(BenchmarkMetric):
 
         Args:
             frames: ``(T, 3, H, W)`` RGB in [0, 1].
-            shared: where other metrics find intermediate results of the same frames.
+            shared: where the vectors are kept for other methods, and where other metrics find intermediate results
+                of the same frames.
         """
 
     @abstractmethod

@@ -60,7 +60,9 @@ class FID(SetMetric):
     ) -> None:
         super().__init__()
         if preprocessing not in get_args(Preprocessing):
-            raise ConfigError(f"preprocessing must be one of {', '.join(get_args(Preprocessing))}, got {preprocessing!r}")
+            raise ConfigError(
+                f"preprocessing must be one of {', '.join(get_args(Preprocessing))}, got {preprocessing!r}"
+            )
         if dimension not in DIMENSIONS:
             raise ConfigError(f"dimension must be one of {', '.join(map(str, DIMENSIONS))}, got {dimension!r}")
         if eight_bit not in get_args(EightBit):

@@ -65,7 +65,9 @@ def _pad(x: Tensor, kernel: Size, stride: Size) -> tuple[Tensor, Size]:
 class _Unit(nn.Module):
     """Convolution, and where wanted normalisation and ReLU."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: Size, stride: Size = (1, 1, 1), plain: bool = False):
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: Size, stride: Size = (1, 1, 1), plain: bool = False
+    ):
         super().__init__()
         self.kernel, self.stride = kernel, stride
         self.conv3d = nn.Conv3d(channels_in, channels_out, kernel, stride, bias=plain)
