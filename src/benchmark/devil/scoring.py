@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.errors import ConfigError, DataError
 from ...core.files import write_json
-from ...datamodules.folder_index import DEFAULT_EXCLUDE, FolderIndex, FolderVideo
+from ...datamodules.folder_index import FolderIndex, FolderVideo
 from ...datamodules.masks import read_mask
 from ...video import open_video
 from .align import Frame, Mask
@@ -82,7 +82,7 @@ def score_folder(
         "masks": masks is not None,
     }
     scores = _resume(Path(out), settings)
-    footage = {} if videos is None else {video.id: video for video in FolderIndex(videos, _exclusion(videos)).videos}
+    footage = {} if videos is None else {video.id: video for video in FolderIndex(videos).videos}
     holes = {} if masks is None else {video.id: video for video in FolderIndex(masks, ()).videos}
     names = list(footage or holes)
     if footage and holes and (lacking := [name for name in names if name not in holes]):
@@ -104,11 +104,6 @@ def score_folder(
     scores["videos"] = {name: known[name] for name in names}
     write_json(out, scores)
     return scores
-
-
-def _exclusion(videos: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Mask folders beside the videos are not videos, unless they are all that was asked for."""
-    return () if Path(videos).name.lower() in DEFAULT_EXCLUDE else DEFAULT_EXCLUDE
 
 
 def _resume(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
