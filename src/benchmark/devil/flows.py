@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,5 +57,6 @@ def dis_flow(first: Tensor, second: Tensor) -> Tensor:
         cv2.cvtColor(image[0].mul(255).round().byte().permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY)
         for image in (first, second)
     ]
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(grey[0], grey[1], None)
+    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = search.calc(grey[0], grey[1], None)
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1)))[None]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -132,12 +133,12 @@ def _restricted(method: MethodResult, results: Results, videos: Sequence[str]) -
         whole = method.metrics[column.key]
         values = {name: method.videos[name].get(column.key) for name in videos}
         measured = {name: value for name, value in values.items() if value is not None}
-        common = {"unit": whole.unit, "higher_is_better": whole.higher_is_better}
+        plain: dict[str, Any] = {"unit": whole.unit, "higher_is_better": whole.higher_is_better}
         if not measured:
             reason = whole.reason or (
                 _SET_METRIC if _valueless(method, column.key) else "none of the slice's videos has a value"
             )
-            metrics[column.key] = MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=reason, **common)
+            metrics[column.key] = MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=reason, **plain)
             continue
         counts = np.array([method.frames.get(name, {}).get(column.key, 1) for name in measured], np.float64)
         sums = np.array(list(measured.values()), np.float64) * counts
@@ -147,7 +148,7 @@ def _restricted(method: MethodResult, results: Results, videos: Sequence[str]) -
             ci95=bootstrap_interval(sums, counts, over),
             n=len(measured),
             n_frames=int(counts.sum()),
-            **common,
+            **plain,
         )
     kept = {name: method.videos[name] for name in videos}
     frames = {name: method.frames[name] for name in videos if name in method.frames}
