@@ -103,7 +103,7 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     from ..benchmark.report import write_reports
     from ..benchmark.runner import Benchmark, RunOptions
     from ..benchmark.runner import run as run_benchmark
-    from ..benchmark.tables import plain_text
+    from ..benchmark.formats import plain_text
     from ..core.files import make_directory
     from ..datamodules.evaluation_sets import create_evaluation_set
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from framewright.benchmark import Outcome, Results, RunOptions, plain_text, read_results, run, write_reports
+from framewright.benchmark.formats import escape_latex, latex, markdown, table_csv, videos_csv
 from framewright.benchmark.results import write_results
 from framewright.benchmark.samples import pick_frames
-from framewright.benchmark.tables import escape_latex, latex, make_table, markdown, table_csv, videos_csv
+from framewright.benchmark.tables import make_table
 from framewright.core.errors import DataError, FramewrightError
 from framewright.core.files import safe_name
 from framewright.models.card import PublishedResult
