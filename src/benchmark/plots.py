@@ -117,7 +117,8 @@ def video_plot(results: Results, column: MetricColumn) -> Plot | None:
     ticks = _ticks(min(found), max(found))
     videos = list(results.methods[0].videos)
     rows_wanted = len(videos) <= MOST_ROWS
-    left = _LABEL if rows_wanted else 16.0
+    longest = max(len(_short(video)) for video in videos)
+    left = min(_LABEL, 7.0 * longest + 24) if rows_wanted else 16.0
     inner = len(videos) * _ROW if rows_wanted else 240.0
     scale = (_WIDTH - left - _RIGHT) / (ticks[-1] - ticks[0])
     bottom = _TOP + inner

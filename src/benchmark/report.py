@@ -19,6 +19,7 @@ from .tables import heading, make_table, number
 
 # pictures and clips beyond it are linked, so that a browser can still open the page
 INLINE_BYTES = 48 * 2**20
+_LONG_NAME = 28
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -105,13 +106,14 @@ def render(template: str, results: Results, gallery: Gallery, out: Path, **more:
     page: str = templates.get_template(template).render(
         results=results,
         table=table,
-        headings=[heading(column) for column in table.columns],
+        headings=[_unbroken(heading(column)) for column in table.columns],
+        long_names=max((len(method.name) for method in results.methods), default=0) > _LONG_NAME,
         intervals=any(cell.interval for row in table.rows for cell in row.cells),
         looks=[look(index) for index in range(len(results.methods))],
         plots=[plot for column in table.columns if (plot := video_plot(results, column)) is not None],
         videos=_video_rows(results, columns),
         video_columns=columns,
-        column_heads={column.key: heading(column) for column in columns},
+        column_heads={column.key: _unbroken(heading(column)) for column in columns},
         stills=stills,
         clips=clips,
         clips_linked=len(embedder.linked) > linked,
@@ -123,6 +125,11 @@ def render(template: str, results: Results, gallery: Gallery, out: Path, **more:
         **more,
     )
     return page
+
+
+def _unbroken(text: str) -> str:
+    """A heading whose arrow never stands alone on a line."""
+    return "\N{NO-BREAK SPACE}".join(text.rsplit(" ", 1))
 
 
 def _video_columns(results: Results) -> list[MetricColumn]:
