@@ -219,11 +219,12 @@ def _test_notes(results: Results) -> list[str]:
     notes = []
     columns = results.protocol.metrics
     tests = {c.key: sum(m.metrics[c.key].p_value is not None for m in results.methods) for c in columns}
-    if any(tests.values()):
-        notes.append(
-            f"{TIED}: may be as good as the best of its column (p > {LEVEL:g}; two-sided paired permutation test "
-            "over videos, Holm-corrected for the number of methods)."
-        )
+    how = "two-sided paired permutation test over videos, Holm-corrected for the number of methods"
+    found = [p for m in results.methods for metric in m.metrics.values() if (p := metric.p_value) is not None]
+    if any(p_value > LEVEL for p_value in found):
+        notes.append(f"{TIED}: may be as good as the best of its column (p > {LEVEL:g}; {how}).")
+    elif found:
+        notes.append(f"Every tested method differs from the best of its column (p <= {LEVEL:g}; {how}).")
     hopeless = []
     for column in columns:
         videos = min((m.metrics[column.key].n for m in results.methods if m.metrics[column.key].n), default=0)

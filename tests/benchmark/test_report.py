@@ -301,6 +301,18 @@ def test_what_may_be_as_good_as_the_best_is_marked_and_explained() -> None:
     assert "†" not in markdown(made_up_results(4, 10)), "nothing was tested"
 
 
+def test_without_a_mark_the_note_says_that_all_differ() -> None:
+    value = made_up_results(2, 10).to_json()
+    for method, shift in zip(value["methods"], (0.0, -5.0), strict=True):
+        for video in method["videos"].values():
+            video |= {"psnr": 30 + shift, "ssim": 0.9 + shift / 100, "lpips": 0.1 - shift / 100}
+        for key in ("psnr", "ssim", "lpips"):
+            method["metrics"][key]["mean"] = method["videos"]["scene/0"][key]
+    text = plain_text(compare(Results.model_validate(value)))
+    assert "†" not in text
+    assert "Every tested method differs from the best of its column (p <= 0.05; two-sided" in text
+
+
 def test_too_few_videos_for_so_many_methods_is_said() -> None:
     assert "Too few videos" in plain_text(compare(made_up_results(9, 6)))
     assert "Too few videos" not in plain_text(compare(made_up_results(9, 12)))
@@ -324,16 +336,11 @@ def test_clips_have_one_file_per_method_in_step(tmp_path: Path) -> None:
 
 
 def test_pick_cases_merges_frames_and_maps_items_to_frames() -> None:
+    kinds = (("psnr", True, "frame"), ("warp", False, "pair"), ("vfid", False, "set"), ("pvcs", False, "video"))
+    shared: dict[str, Any] = {"options": {}, "unit": "", "decimals": 2}
     columns = [
-        MetricColumn(
-            key=key, label=key.upper(), metric=key, options={}, unit="", higher_is_better=up, decimals=2, items=i
-        )
-        for key, up, i in (
-            ("psnr", True, "frame"),
-            ("warp", False, "pair"),
-            ("vfid", False, "set"),
-            ("pvcs", False, "video"),
-        )
+        MetricColumn(key=key, label=key.upper(), metric=key, higher_is_better=up, items=items, **shared)
+        for key, up, items in kinds
     ]
     values = {
         "psnr": [[3.0, None, 1.0], [2.0, 5.0, 4.0]],

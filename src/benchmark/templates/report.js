@@ -148,7 +148,8 @@ class Player {
   openClip() {
     const { tracks, width, height, frames } = this.clip;
     this.stage.style.aspectRatio = `${width} / ${height}`;
-    this.stage.style.maxWidth = `calc(78vh * ${width / height})`;
+    // as large as the window allows; small clips are not blown up beyond all measure
+    this.stage.style.maxWidth = `min(78vh * ${width / height}, ${Math.max(480, 4 * width)}px)`;
     // the same methods as before; at first the first method beside the target, or beside the next one
     const before = this.sides.map((select) => select.value);
     const first = tracks.length > 2 ? 1 : 0;
