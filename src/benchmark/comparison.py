@@ -162,14 +162,14 @@ def least_p_value(videos: int, methods: int) -> float:
 def average_ranks(results: Results) -> dict[str, float]:
     """By method, the mean over the columns of its place; equal values share the mean of their places.
 
-    Only columns count that have a value of every method. Empty for fewer than two methods or such columns.
+    Only columns count that have a value of every method. Empty for fewer than three methods or two such columns.
     """
     keys = [
         column.key
         for column in results.protocol.metrics
         if all(method.metrics[column.key].mean is not None for method in results.methods)
     ]
-    if len(results.methods) < 2 or len(keys) < 2:
+    if len(results.methods) < 3 or len(keys) < 2:
         return {}
     places = np.zeros(len(results.methods))
     for key in keys:

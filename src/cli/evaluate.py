@@ -104,12 +104,12 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     Raises:
         FramewrightError: anything wrong with the configuration, the data, a method or the output folder.
     """
+    from ..benchmark.formats import plain_text
     from ..benchmark.methods import method_from_spec
     from ..benchmark.protocol import Protocol
     from ..benchmark.report import write_reports
     from ..benchmark.runner import Benchmark, RunOptions
     from ..benchmark.runner import run as run_benchmark
-    from ..benchmark.tables import plain_text
     from ..core.files import make_directory
     from ..datamodules.evaluation_sets import create_evaluation_set
 
