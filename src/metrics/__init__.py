@@ -8,22 +8,38 @@ from typing import Any, NamedTuple
 
 from ..core.errors import ConfigError, nearest
 from .base import BenchmarkMetric, FrameMetric, SetMetric, ValueMetric, VideoMetric
+from .fsim import FSIM, FSIMc
 from .interpolation_error import InterpolationError
+from .ms_ssim import MultiScaleSSIM
+from .niqe import NIQE
 from .pair import Shared, VideoPair
-from .psnr import PSNR, LumaPSNR
-from .ssim import SSIM, SSIMRife
+from .pcons import MaskedPatchConsistencyPSNR, PatchConsistencyPSNR, PatchConsistencySSIM
+from .psnr import PSNR, HolePSNR, LumaPSNR, PooledPSNR
+from .ssim import SSIM, SSIMRife, UniformSSIM
+from .tof import TemporalFlowDifference
 
 __all__ = [
+    "FSIM",
+    "NIQE",
     "PSNR",
     "SSIM",
     "BenchmarkMetric",
+    "FSIMc",
     "FrameMetric",
+    "HolePSNR",
     "InterpolationError",
     "LumaPSNR",
+    "MaskedPatchConsistencyPSNR",
     "MetricEntry",
+    "MultiScaleSSIM",
+    "PatchConsistencyPSNR",
+    "PatchConsistencySSIM",
+    "PooledPSNR",
     "SSIMRife",
     "SetMetric",
     "Shared",
+    "TemporalFlowDifference",
+    "UniformSSIM",
     "ValueMetric",
     "VideoMetric",
     "VideoPair",
@@ -42,7 +58,12 @@ class MetricEntry(NamedTuple):
 
 
 _METRICS: dict[str, MetricEntry] = {
-    m.key: MetricEntry(m, {}) for m in (PSNR, LumaPSNR, SSIM, SSIMRife, InterpolationError)
+    m.key: MetricEntry(m, {})
+    for m in (
+        *(PSNR, LumaPSNR, PooledPSNR, HolePSNR, InterpolationError),
+        *(SSIM, SSIMRife, UniformSSIM, MultiScaleSSIM, FSIM, FSIMc),
+        *(NIQE, PatchConsistencyPSNR, MaskedPatchConsistencyPSNR, PatchConsistencySSIM, TemporalFlowDifference),
+    )
 }
 
 
