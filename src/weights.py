@@ -49,7 +49,8 @@ class OfficialWeights:
         licence: licence of the file, as far as its source states one.
         source: the page where a person finds it.
         url: direct address; None when only a person can fetch it (a drive page, a form).
-        sha256: of the whole file; required with ``url``.
+        sha256: of the whole file, in lower-case hexadecimal digits; required with ``url``. Where the source states
+            only its beginning, as file names of torch hub do (``vgg16-397923af.pth``), those 8 or more digits.
         size: in bytes, if known.
         trained_on: data sets.
     """
@@ -70,8 +71,10 @@ class OfficialWeights:
             raise ValueError(f"weights {self.tag!r}: a url needs a sha256, or anything could be downloaded")
         if self.url is not None and urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
             raise ValueError(f"weights {self.tag!r}: {self.url!r} is not an http(s) address")
-        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise ValueError(f"weights {self.tag!r}: sha256 must be 64 lower-case hexadecimal digits")
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
+            raise ValueError(
+                f"weights {self.tag!r}: sha256 must be 64 lower-case hexadecimal digits, or at least the first 8 of them"
+            )
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,16 @@ def cache_directory() -> Path:
     return Path(os.environ.get("FRAMEWRIGHT_CACHE") or Path.home() / ".cache" / "framewright").expanduser()
 
 
+def hub_directory() -> Path:
+    """The folder in which torch hub keeps downloaded checkpoints; ``TORCH_HOME`` names its parent."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
 def fetch(model: str, entry: OfficialWeights) -> Path:
     """The local path of an official checkpoint, downloaded and verified if need be.
 
+    A file whose hash is known is also taken from torch hub's cache, where other programs may have put it.
     An interrupted download is resumed. ``FRAMEWRIGHT_OFFLINE=1`` forbids the network;
     ``FRAMEWRIGHT_MIRROR=<address>`` fetches ``<address>/<model>/<filename>`` instead of the official address.
 
@@ -103,6 +113,8 @@ def fetch(model: str, entry: OfficialWeights) -> Path:
     target = cache_directory() / "weights" / model / entry.filename
     if _is_valid(target, entry):
         return target
+    if _is_in_hub(entry):
+        return hub_directory() / entry.filename
     url = _address(model, entry, target)
     try:
         make_directory(target.parent)
@@ -134,14 +146,30 @@ def _is_valid(target: Path, entry: OfficialWeights) -> bool:
         digest = sha256_file(target) if entry.sha256 else None
     except OSError as error:
         raise WeightsError(f"cannot read {str(target)!r}: {error.strerror or error}") from error
-    if digest == entry.sha256:
+    if digest is None or digest.startswith(entry.sha256 or ""):
         return True
     if entry.url is None or _offline():
         raise WeightsError(
-            f"{str(target)!r} is not the expected file: its sha256 is {digest}, expected {entry.sha256}. "
+            f"{str(target)!r} is not the expected file: its sha256 is {digest}, expected {_stated(entry)}. "
             f"Remove it and fetch {entry.filename!r} from {entry.source} again."
         )
     print(f"framewright: {target} is damaged and will be downloaded again", file=sys.stderr)
+    return False
+
+
+def _is_in_hub(entry: OfficialWeights) -> bool:
+    """Whether torch hub's cache holds the right file; that folder belongs to others, so a wrong one is only told."""
+    if entry.sha256 is None:
+        return False
+    path = hub_directory() / entry.filename
+    try:
+        if not path.is_file():
+            return False
+        if sha256_file(path).startswith(entry.sha256):
+            return True
+    except OSError:
+        return False
+    print(f"framewright: {path} is not the expected file (its sha256 is another) and is left aside", file=sys.stderr)
     return False
 
 
@@ -149,8 +177,13 @@ def _offline() -> bool:
     return os.environ.get("FRAMEWRIGHT_OFFLINE", "").lower() not in ("", "0", "false", "no")
 
 
+def _stated(entry: OfficialWeights) -> str:
+    """The hash as far as it is known."""
+    return f"{entry.sha256}{'…' if entry.sha256 and len(entry.sha256) < 64 else ''}"
+
+
 def _by_hand(entry: OfficialWeights, target: Path) -> str:
-    digest = f" (sha256 {entry.sha256})" if entry.sha256 else ""
+    digest = f" (sha256 {_stated(entry)})" if entry.sha256 else ""
     return f"Fetch {entry.filename!r}{digest} from {entry.url or entry.source} and put it at {str(target)!r}."
 
 

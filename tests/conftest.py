@@ -22,8 +22,10 @@ def assets() -> Path:
 
 @pytest.fixture(autouse=True)
 def _hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reads or fills the user's weight cache, or talks to W&B."""
+    """No test reads or fills the user's weight caches, downloads official weights, or talks to W&B."""
     monkeypatch.setenv("FRAMEWRIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch"))
+    monkeypatch.setenv("FRAMEWRIGHT_OFFLINE", "1")
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path_factory.getbasetemp() / "wandb"))
     torch.manual_seed(0)

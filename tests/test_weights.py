@@ -87,6 +87,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("FRAMEWRIGHT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("FRAMEWRIGHT_OFFLINE")
     return tmp_path / "cache" / "weights" / "net"
 
 
@@ -231,6 +233,41 @@ def test_parallel_downloads_fetch_once(server: Server) -> None:
 def test_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FRAMEWRIGHT_CACHE")
     assert cache_directory() == Path.home() / ".cache" / "framewright"
+
+
+def known_by_its_beginning(url: str | None, filename: str = "net-prefix.pth") -> OfficialWeights:
+    digest = hashlib.sha256(CONTENT).hexdigest()[:8]
+    return OfficialWeights("tag", filename, "MIT", "https://example.org/net", url, digest)
+
+
+def test_the_beginning_of_a_hash_is_verified_too(server: Server, cache: Path) -> None:
+    some = known_by_its_beginning(server.url)
+    assert fetch("net", some).read_bytes() == CONTENT
+    (cache / some.filename).write_bytes(b"?")
+    assert fetch("net", some).read_bytes() == CONTENT, "damaged, and downloaded again"
+    server.content = b"something else"
+    with pytest.raises(WeightsError, match="not the expected file"):
+        fetch("other", some)
+    with pytest.raises(WeightsError, match=f"sha256 {some.sha256}…"):
+        fetch("other", known_by_its_beginning(None))
+
+
+def test_torch_hub_files_are_used_when_their_hash_fits(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = known_by_its_beginning(None)
+    hub = tmp_path / "torch" / "hub" / "checkpoints" / some.filename
+    hub.parent.mkdir(parents=True)
+    hub.write_bytes(CONTENT)
+    assert fetch("net", some) == hub
+    without_hash = OfficialWeights("tag", some.filename, "MIT", "https://example.org/net")
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
+        fetch("net", without_hash)
+    hub.write_bytes(b"?")
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
+        fetch("net", some)
+    assert str(hub) in capsys.readouterr().err
+    assert hub.exists()
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -24,15 +24,35 @@ class Problem:
         sources: ``(N, 3, H, W)`` frames that the method sees.
         targets: ``(M, 3, H, W)`` frames that its output is compared with.
         context: what it is asked to do.
+        mask: ``(M, 1, H, W)``, 1 = hole; the method sees it beside the sources. None where there are none.
+        given: ground truth for metrics, by name.
+        composite: known pixels of the result are taken from the targets.
+        quantise: ``round`` or ``truncate``: the result is compared as 8-bit frames.
     """
 
     sources: Tensor
     targets: Tensor
     context: Context
+    mask: Tensor | None = None
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+    composite: bool = False
+    quantise: str | None = None
 
     def chunks(self) -> Iterator[Chunk]:
-        """The sources as a stream."""
-        return chunked(self.sources, CHUNK_FRAMES)
+        """The sources as a stream, with the mask where there is one."""
+        extras = {} if self.mask is None else {"mask": self.mask}
+        return chunked(self.sources, CHUNK_FRAMES, extras=extras)
+
+    def scored(self, frames: Tensor, position: int) -> Tensor:
+        """Output frames from ``position`` as the protocol compares them, ``(K, 3, H, W)``."""
+        if self.quantise is not None:
+            scaled = frames.clamp(0, 1) * 255
+            # a value such as 7 / 255 * 255 may fall just below 7
+            frames = (scaled.round() if self.quantise == "round" else (scaled + 1e-4).floor()) / 255
+        if self.composite and self.mask is not None:
+            part = slice(position, position + len(frames))
+            frames = torch.where(self.mask[part] > 0, frames, self.targets[part])
+        return frames
 
     def preview(self, index: int) -> Tensor:
         """What there was to see for output frame ``index``, ``(3, H, W)``: for interpolation the two input
@@ -70,11 +90,33 @@ def _interpolation(video: EvaluationVideo, protocol: Protocol, device: torch.dev
     except ValueError as error:
         raise DataError(f"the video {video.id!r} cannot be used: {error}") from None
     context = Context("interpolation", split.timesteps, video.id, device, precision, padding)
-    return Problem(split.sources, split.targets, context)
+    return Problem(split.sources, split.targets, context, quantise=protocol.quantise)
+
+
+def _inpainting(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    if "mask" not in video.truth:
+        raise DataError(f"the video {video.id!r} has no masks of holes, which the protocol {protocol.name!r} needs")
+    problem = _any(video, protocol, device, precision)
+    assert problem.mask is not None
+    # a method must not see what it is asked to guess
+    return replace(problem, sources=video.frames * (1 - problem.mask))
+
+
+def _any(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    mask = video.truth.get("mask")
+    if protocol.composite and mask is None:
+        raise DataError(
+            f"the video {video.id!r} has no masks of holes; the protocol {protocol.name!r} composites with them"
+        )
+    context = Context(protocol.task, video_id=video.id, device=device, precision=precision)
+    given = {name: value for name, value in video.truth.items() if name != "mask"}
+    return Problem(video.frames, video.frames, context, mask, given, protocol.composite, protocol.quantise)
 
 
 _MAKERS: dict[str, Callable[[EvaluationVideo, Protocol, torch.device, str], Problem]] = {
-    "interpolation": _interpolation
+    "interpolation": _interpolation,
+    "inpainting": _inpainting,
+    "any": _any,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +11,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, field_validator, model_validator
 
-from ..core.config import Section, parse_section
+from ..core.config import Section, check_known, parse_section
 from ..core.errors import ConfigError
-from ..core.files import sha256_json
+from ..metrics import list_metrics
 from ..ops.pad import PadRule
+
+MeanOver = Literal["frames", "videos"]
 
 
 class MetricChoice(Section):
@@ -25,12 +27,14 @@ class MetricChoice(Section):
         label: the column's heading; defaults to the key in capitals.
         metric: the metric's name in the registry; defaults to the key.
         options: keywords of the metric.
+        mean_over: as in :class:`Protocol`, where this column differs from the others.
     """
 
     key: str = Field(min_length=1)
     label: str = ""
     metric: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
+    mean_over: MeanOver | None = None
 
     @property
     def heading(self) -> str:
@@ -41,6 +45,10 @@ class MetricChoice(Section):
     def registered_name(self) -> str:
         """The name to look up in the metric registry."""
         return self.metric or self.key
+
+    def identity(self) -> dict[str, Any]:
+        """What the values depend on."""
+        return {"metric": self.registered_name, "options": self.options}
 
 
 class PaddingChoice(Section):
@@ -74,10 +82,13 @@ class Protocol(Section):
     Attributes:
         name: what papers can cite, together with the version.
         version: goes up whenever a number could change.
-        task: of the methods that can be measured.
+        task: of the methods that can be measured; ``any``: stored results of any task.
         metrics: the columns; the first one orders the report's examples.
         description: lines printed under each table.
-        mean_over: ``frames`` weighs every frame the same, ``videos`` every video.
+        mean_over: ``frames`` weighs every frame (or pair, or clip: whatever has a value) the same, ``videos`` every
+            video.
+        quantise: what becomes of predictions before they are compared: ``round`` or ``truncate`` to 8 bits.
+        composite: known pixels are taken from the ground truth; only the holes are the method's own.
         stride: interpolation only: distance of two input frames (2: triplets).
         padding: of the input of networks; results of others are compared as they are.
     """
@@ -87,7 +98,9 @@ class Protocol(Section):
     task: str
     metrics: tuple[MetricChoice, ...] = Field(min_length=1)
     description: tuple[str, ...] = ()
-    mean_over: Literal["frames", "videos"] = "frames"
+    mean_over: MeanOver = "frames"
+    quantise: Literal["round", "truncate"] | None = None
+    composite: bool = False
     stride: int = Field(default=2, ge=2)
     padding: PaddingChoice | None = None
 
@@ -100,19 +113,45 @@ class Protocol(Section):
             raise ValueError(f"two metrics have the key {', '.join(repeated)}; keys must be unique")
         return value
 
-    def identity(self) -> dict[str, Any]:
-        """What the numbers depend on: everything but headings and prose."""
-        value = self.model_dump(mode="json", exclude={"description"})
-        if value["padding"] is None:
-            del value["padding"]  # rows made before there was a choice stay valid
-        for metric in value["metrics"]:
-            metric["metric"] = metric["metric"] or metric["key"]
-            del metric["label"]
+    @model_validator(mode="after")
+    def _composite_needs_holes(self) -> Protocol:
+        if self.composite and self.task not in ("inpainting", "any"):
+            raise ValueError(f"composite needs masks of holes, which the task {self.task!r} does not have")
+        return self
+
+    def problem_identity(self) -> dict[str, Any]:
+        """What the compared frames depend on, whichever metrics compare them."""
+        value = {"task": self.task, "stride": self.stride, "version": self.version, "name": self.name}
+        if self.padding is not None:
+            value["padding"] = self.padding.model_dump(mode="json")
+        if self.quantise is not None:
+            value["quantise"] = self.quantise
+        if self.composite:
+            value["composite"] = True
         return value
 
-    def sha256(self) -> str:
-        """Hash of :meth:`identity`."""
-        return sha256_json(self.identity())
+    def choose(self, keys: Sequence[str] | None) -> Protocol:
+        """The protocol with only some of its columns, and others that it does not have with their default options.
+
+        Raises:
+            ConfigError: no such metric.
+        """
+        if keys is None:
+            return self
+        own = {choice.key: choice for choice in self.metrics}
+        if list(keys) == list(own):
+            return self
+        known = sorted({*own, *list_metrics()})
+        for key in keys:
+            check_known(key, known, "metric")
+        columns = [own.get(key) or MetricChoice(key=key) for key in keys]
+        added = [key for key in keys if key not in own]
+        lines = list(self.description)
+        if added:
+            plural = "are" if len(added) > 1 else "is"
+            lines.append(f"{', '.join(added)} {plural} not part of the protocol; with default options.")
+        values = {**self.model_dump(), "metrics": [c.model_dump() for c in columns], "description": lines}
+        return Protocol.from_mapping(values)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str = "protocol") -> Protocol:

@@ -44,6 +44,9 @@ class MetricResult(_Part):
         higher_is_better: direction.
         published: the literature's number for this method on this benchmark.
         reason: why there is no value and what to do about it; only beside ``mean: null``.
+        p_value: of the difference to the best method of the column, Holm-adjusted; see
+            :func:`~framewright.benchmark.comparison.compare`. None for the best itself, and where nothing was tested.
+        p_reason: why nothing was tested; only beside a value that is not the best.
     """
 
     mean: float | None
@@ -54,6 +57,8 @@ class MetricResult(_Part):
     higher_is_better: bool
     published: Published | None = None
     reason: str | None = None
+    p_value: float | None = Field(default=None, ge=0, le=1)
+    p_reason: str | None = None
 
     @model_validator(mode="after")
     def _reason_for_null(self) -> MetricResult:
@@ -63,16 +68,26 @@ class MetricResult(_Part):
 
 
 class Cost(_Part):
-    """What a method costs: its parameters, and the median over videos of its seconds per output frame."""
+    """What a method costs.
+
+    Attributes:
+        parameters: of its networks.
+        seconds_per_frame: the median over videos of its seconds per output frame.
+        macs_per_frame: multiplications with addition per output frame, the mean over the data set's frames.
+        peak_memory_mb: the most memory that it held at once on its device, in units of 10^6 bytes.
+    """
 
     parameters: int | None = None
     seconds_per_frame: float | None = None
+    macs_per_frame: float | None = None
+    peak_memory_mb: float | None = None
 
 
 class MethodResult(_Part):
     """One row of the table, with its values per video (``{id: {key: value}}``).
 
-    ``frames`` says how many frames each of these values is the mean of.
+    ``frames`` says how many frames (or whatever its column counts) each of these values is the mean of.
+    ``average_rank`` is the mean over the columns of the method's place, 1 for the best.
     """
 
     name: str
@@ -82,10 +97,24 @@ class MethodResult(_Part):
     videos: dict[str, dict[str, float | None]]
     frames: dict[str, dict[str, int]] = Field(default_factory=dict)
     cost: Cost = Field(default_factory=Cost)
+    average_rank: float | None = None
 
 
 class MetricColumn(_Part):
-    """How a metric was computed and how to print it."""
+    """How a metric was computed and how to print it.
+
+    Attributes:
+        key: of the column.
+        label: its heading.
+        metric: name in the registry.
+        options: keywords of the metric.
+        unit: such as ``dB``; empty for a pure number.
+        higher_is_better: direction.
+        decimals: digits after the point.
+        mean_over: what weighs the same in the mean: every item (``frames``), every video, or nothing, because the
+            value is one of the whole set; None: as the protocol says.
+        items: what one value belongs to: a ``frame``, a ``pair`` of them, a ``clip``, a ``video``.
+    """
 
     key: str
     label: str
@@ -94,6 +123,8 @@ class MetricColumn(_Part):
     unit: str
     higher_is_better: bool
     decimals: int = Field(ge=0)
+    mean_over: Literal["frames", "videos", "set"] | None = None
+    items: str = "frame"
 
 
 class ProtocolRecord(_Part):
@@ -110,6 +141,10 @@ class ProtocolRecord(_Part):
     def title(self) -> str:
         """Name and version, as cited."""
         return f"{self.name} v{self.version}"
+
+    def mean_over_of(self, column: MetricColumn) -> Literal["frames", "videos", "set"]:
+        """What the mean of a column is over."""
+        return column.mean_over or self.mean_over
 
 
 class Results(_Part):
@@ -151,8 +186,9 @@ class Results(_Part):
         value = self.model_dump(mode="json", by_alias=True)
         for method in value["methods"]:
             for metric in method["metrics"].values():
-                if metric["reason"] is None:
-                    del metric["reason"]
+                for name in ("reason", "p_value", "p_reason"):
+                    if metric[name] is None:
+                        del metric[name]
         return value
 
     def ranking(self, key: str) -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -18,7 +17,9 @@ from ..core.processes import Group
 from ..core.provenance import command_line, environment
 from ..datamodules.base import EvaluationDataset
 from ..inference import Context, Method
-from .cache import MethodCache, Pictures
+from .aggregates import column_result, video_value
+from .cache import MethodCache, Pictures, StoredTruth
+from .cost import measure_cost
 from .problems import Problem, make_problem
 from .protocol import Protocol
 from .results import (
@@ -28,11 +29,9 @@ from .results import (
     ProtocolRecord,
     Published,
     Results,
-    finite,
 )
 from .samples import Clip, FrameKeeper, Gallery, pick_frames, write_clip, write_still
 from .scoring import Column, Row, frame_of, make_columns, score
-from .statistics import aggregate, bootstrap_interval
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,8 @@ class Outcome:
         manifest: of the data set, in full.
         computed: number of rows (method x video) that were computed.
         cached: number of rows that were known before.
+        truth: per intermediate result of the ground truth (flow, features ...), how many videos' were computed and
+            how many were known from earlier evaluations.
     """
 
     results: Results
@@ -101,6 +102,7 @@ class Outcome:
     manifest: Mapping[str, Any]
     computed: int
     cached: int
+    truth: Mapping[str, tuple[int, int]]
 
 
 def run(benchmark: Benchmark, options: RunOptions | None = None) -> Outcome:
@@ -149,6 +151,9 @@ class _Run:
             _State(method, MethodCache(options.cache, method, self.protocol, self.manifest_sha256, context))
             for method in benchmark.methods
         ]
+        self.truth = StoredTruth(options.cache, self.protocol, self.manifest_sha256, context)
+        self.truth_counts: dict[str, tuple[int, int]] = {}
+        self.costs = [Cost(parameters=state.method.parameters) for state in self.states]
         self.gallery = Gallery()
         self.computed = 0
         self.clips: dict[int, Clip] = {}
@@ -170,54 +175,72 @@ class _Run:
         self._stills()
         results = self._results()
         cached = videos * len(self.states) - self.computed
-        return Outcome(results, self.gallery, self.manifest, self.computed, cached)
+        return Outcome(results, self.gallery, self.manifest, self.computed, cached, self.truth_counts)
 
     def _share(self) -> None:
         """Give all rows and clips to every process."""
-        shares = self.options.group.gather((self.computed, self.clips, [state.found for state in self.states]))
-        self.computed = sum(computed for computed, _, _ in shares)
-        clips = {index: clip for _, made, _ in shares for index, clip in made.items()}
+        counts = (self.truth.computed, self.truth.loaded)
+        mine = (self.computed, self.clips, [state.found for state in self.states], counts, self.costs)
+        shares = self.options.group.gather(mine)
+        self.computed = sum(share[0] for share in shares)
+        clips = {index: clip for share in shares for index, clip in share[1].items()}
         self.gallery.clips.extend(clips[index] for index in sorted(clips))
         for number, state in enumerate(self.states):
-            state.found = {index: row for _, _, found in shares for index, row in found[number].items()}
+            state.found = {index: row for share in shares for index, row in share[2][number].items()}
+        for name in sorted({name for share in shares for part in share[3] for name in part}):
+            computed, loaded = (sum(share[3][part].get(name, 0) for share in shares) for part in (0, 1))
+            self.truth_counts[name] = (computed, loaded)
+        # the first process has the first video, on which the cost is measured
+        self.costs = shares[0][4]
 
     def _video(self, index: int, progress: tqdm[Any]) -> None:
-        rows = [self._known(state, index) for state in self.states]
+        known = [state.cache.load(index, self.columns) for state in self.states]
+        missing = [self._missing(row) for row in known]
         clip = self.options.pictures is not None and index < self.options.clips
-        if not clip and all(row is not None for row in rows):
-            for state, row in zip(self.states, rows, strict=True):
+        costs = [state.cache.load_json("cost") for state in self.states] if index == 0 else []
+        if not clip and not any(missing) and None not in costs:
+            for state, row in zip(self.states, known, strict=True):
                 assert row is not None
                 state.found[index] = row
+            self._costs(costs, None)
             progress.update(len(self.states))
             return
         problem = self._problem(index)
+        truth = self.truth.video(index)
         kept: dict[str, Pictures] = {}
-        for state, known in zip(self.states, rows, strict=True):
+        for state, row, columns in zip(self.states, known, missing, strict=True):
             progress.set_postfix_str(state.method.name, refresh=False)
             name = f"clip-{index:06d}-{self.options.clip_frames}"
             pictures = state.cache.load_pictures(name) if clip else None
-            row = known
-            if row is None or (clip and pictures is None):
+            if row is None or columns or (clip and pictures is None):
                 keeper = FrameKeeper(self.options.clip_frames)
-                row = score(state.method, problem, self.columns, keeper if clip else None)
+                row = _merged(row, score(state.method, problem, columns, keeper if clip else None, truth))
                 self.computed += 1
                 if clip:
                     pictures = keeper.pictures()
                     state.cache.store_pictures(name, pictures)
-                state.cache.store(index, row)
+                state.cache.store(index, row, self.columns)
             if pictures is not None:
                 kept[state.method.name] = pictures
             state.found[index] = row
             progress.update()
+        self._costs(costs, problem)
         if clip and self.options.pictures is not None:
             folder = self.options.pictures / "clips"
             limit, fps = self.options.clip_frames, self.options.clip_fps
             self.clips[index] = write_clip(folder, problem, kept, limit=limit, fps=fps)
 
-    def _known(self, state: _State, index: int) -> Row | None:
-        row = state.cache.load(index)
-        wanted = {column.key for column in self.columns if column.metric is not None}
-        return row if row is not None and wanted <= row.values.keys() else None
+    def _missing(self, row: Row | None) -> list[Column]:
+        """The columns that have to be measured."""
+        available = [column for column in self.columns if column.metric is not None]
+        return available if row is None else [column for column in available if not row.knows(column)]
+
+    def _costs(self, known: Sequence[Mapping[str, Any] | None], problem: Problem | None) -> None:
+        for number, (state, cost) in enumerate(zip(self.states, known, strict=False)):
+            if cost is None and problem is not None:
+                cost = measure_cost(state.method, problem)
+                state.cache.store_json("cost", cost)
+            self.costs[number] = Cost(parameters=state.method.parameters, **(cost or {}))
 
     def _problem(self, index: int) -> Problem:
         video = self.benchmark.dataset[index]
@@ -225,7 +248,8 @@ class _Run:
 
     def _stills(self) -> None:
         """The worst and the median frame of the best method, as every method made them."""
-        column = next((column for column in self.columns if column.metric is not None), None)
+        # the column that orders the examples: the first with a value per frame
+        column = next((c for c in self.columns if c.metric is not None and c.record.items == "frame"), None)
         if self.options.pictures is None or column is None or self.options.group.rank > 0:
             return
         best = self._best(column)
@@ -250,8 +274,8 @@ class _Run:
         sign = 1 if column.record.higher_is_better else -1
         measured = []
         for state in self.states:
-            mean = aggregate(*_sums(state.rows, column.key), self.protocol.mean_over)
-            if np.isfinite(mean):
+            mean = column_result(column, state.rows, None, resamples=0, seed=0).mean
+            if mean is not None:
                 measured.append((sign * mean, state))
         return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
@@ -267,7 +291,8 @@ class _Run:
     def _caption(self, state: _State, video: int, frame: int) -> str:
         parts = []
         for column in self.columns:
-            value = state.rows[video].values.get(column.key, [None] * (frame + 1))[frame]
+            values = state.rows[video].values.get(column.key, [])
+            value = values[frame] if column.record.items == "frame" and frame < len(values) else None
             if value is not None:
                 record = column.record
                 parts.append(f"{record.label} {value:.{record.decimals}f} {record.unit}".strip())
@@ -302,10 +327,11 @@ class _Run:
         frames: dict[str, dict[str, int]] = {row.video_id: {} for row in rows}
         for column in self.columns:
             for row in rows:
-                total, count = row.sum_and_count(column.key) if column.metric is not None else (0.0, 0)
-                videos[row.video_id][column.key] = total / count if count else None
+                value, count = video_value(column, row)
+                videos[row.video_id][column.key] = value
                 frames[row.video_id][column.key] = count
         seconds = [row.seconds / row.frames for row in rows if row.frames]
+        cost = self.costs[self.states.index(state)]
         return MethodResult(
             name=method.name,
             source=method.source,
@@ -313,15 +339,11 @@ class _Run:
             metrics={column.key: self._metric_result(state, column) for column in self.columns},
             videos=videos,
             frames=frames,
-            cost=Cost(
-                parameters=method.parameters,
-                seconds_per_frame=python_statistics.median(seconds) if seconds else None,
-            ),
+            cost=cost.model_copy(update={"seconds_per_frame": python_statistics.median(seconds) if seconds else None}),
         )
 
     def _metric_result(self, state: _State, column: Column) -> MetricResult:
-        record = column.record
-        name = self.benchmark.name
+        name, record = self.benchmark.name, column.record
         names = (name, name.removeprefix(f"{self.protocol.task}_"))
         published = next(
             (
@@ -331,26 +353,15 @@ class _Run:
             ),
             None,
         )
-        shared: dict[str, Any] = {
-            "unit": record.unit,
-            "higher_is_better": record.higher_is_better,
-            "published": published,
-        }
-        if column.metric is None:
-            return MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=column.reason, **shared)
-        sums, counts = _sums(state.rows, column.key)
-        mean_over = self.protocol.mean_over
-        mean = finite(aggregate(sums, counts, mean_over))
-        if mean is None:
-            reason = f"no frame has a finite {record.label}; every prediction equals its target"
-            return MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=reason, **shared)
-        ci95 = bootstrap_interval(sums, counts, mean_over, resamples=self.options.resamples, seed=self.options.seed)
-        return MetricResult(mean=mean, ci95=ci95, n=int((counts > 0).sum()), n_frames=int(counts.sum()), **shared)
+        return column_result(column, state.rows, published, resamples=self.options.resamples, seed=self.options.seed)
 
 
-def _sums(rows: Sequence[Row], key: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    pairs = [row.sum_and_count(key) for row in rows]
-    return np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs], dtype=np.float64)
+def _merged(known: Row | None, new: Row) -> Row:
+    """A row with columns that were known and columns that were measured now."""
+    if known is not None:
+        new.values = {**known.values, **new.values}
+        new.features = {**known.features, **new.features}
+    return new
 
 
 def _check_names(methods: Sequence[Method]) -> None:

@@ -1,22 +1,27 @@
-"""One method on one video: run it, compare every frame, keep what was asked for."""
+"""One method on one video: run it, measure what it made, keep what was asked for."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ..core.errors import DataError, FramewrightError, WeightsError
+from ..core.files import sha256_json
 from ..inference import Chunk, Method
-from ..metrics import FrameMetric, create_frame_metric, metric_entry
+from ..metrics import BenchmarkMetric, SetMetric, Shared, ValueMetric, VideoPair, create_metric, metric_entry
 from .problems import Problem
 from .protocol import MetricChoice, Protocol
 from .results import MetricColumn
+
+Features = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,19 @@ class Column:
     """A metric that is ready to measure, or the reason why it is not."""
 
     record: MetricColumn
-    metric: FrameMetric | None
+    metric: BenchmarkMetric | None
     reason: str = ""
 
     @property
     def key(self) -> str:
         """Of the column in ``results.json``."""
         return self.record.key
+
+    @property
+    def identity(self) -> str:
+        """Short hash of everything that a stored value depends on besides the frames."""
+        weights = getattr(self.metric, "weights_sha256", None)
+        return sha256_json({"metric": self.record.metric, "options": self.record.options, "weights": weights})[:12]
 
 
 @dataclass
@@ -41,18 +52,26 @@ class Row:
         video_id: of the video.
         frames: number of output frames.
         seconds: spent in the method itself, without loading, metrics and writing.
-        values: per metric key one value per frame; None for a frame that the metric leaves out.
+        values: per metric key one value per item (frame, pair, clip ...); None for one that the metric leaves out.
+        features: per key of a metric of sets, the vectors of the result and of the ground truth.
     """
 
     video_id: str
     frames: int
     seconds: float
     values: dict[str, list[float | None]] = field(default_factory=dict)
+    features: dict[str, tuple[Features, Features]] = field(default_factory=dict)
 
     def sum_and_count(self, key: str) -> tuple[float, int]:
-        """Sum over the measured frames (exactly rounded) and their number."""
+        """Sum over the measured items (exactly rounded) and their number."""
         measured = [value for value in self.values[key] if value is not None]
+        if any(math.isinf(value) for value in measured):
+            return sum(measured), len(measured)
         return math.fsum(measured), len(measured)
+
+    def knows(self, column: Column) -> bool:
+        """Whether the row holds what a column needs."""
+        return column.key in (self.features if isinstance(column.metric, SetMetric) else self.values)
 
 
 def make_columns(protocol: Protocol, device: torch.device, *, strict: bool = False) -> list[Column]:
@@ -67,20 +86,26 @@ def make_columns(protocol: Protocol, device: torch.device, *, strict: bool = Fal
         ConfigError: a metric is unknown or refuses its options.
         WeightsError: with ``strict``, weights are absent.
     """
-    return [_make_column(choice, device, strict) for choice in protocol.metrics]
+    return [_make_column(choice, protocol, device, strict) for choice in protocol.metrics]
 
 
-def _make_column(choice: MetricChoice, device: torch.device, strict: bool) -> Column:
+def _make_column(choice: MetricChoice, protocol: Protocol, device: torch.device, strict: bool) -> Column:
+    known = metric_entry(choice.registered_name).cls
+    of_sets = issubclass(known, SetMetric)
     shared: dict[str, Any] = {
         "key": choice.key,
         "label": choice.heading,
         "metric": choice.registered_name,
         "options": choice.options,
+        "unit": known.unit,
+        "higher_is_better": known.higher_is_better,
+        "decimals": known.decimals,
+        "items": known.items,
+        "mean_over": "set" if of_sets else choice.mean_over or protocol.mean_over,
     }
-    known = metric_entry(choice.registered_name).cls
-    record = MetricColumn(**shared, unit=known.unit, higher_is_better=known.higher_is_better, decimals=known.decimals)
+    record = MetricColumn(**shared)
     try:
-        return Column(record, create_frame_metric(choice.registered_name, **choice.options).to(device))
+        return Column(record, create_metric(choice.registered_name, **choice.options).to(device).eval())
     except WeightsError as error:
         if strict:
             raise
@@ -90,25 +115,49 @@ def _make_column(choice: MetricChoice, device: torch.device, strict: bool) -> Co
 def score(
     method: Method,
     problem: Problem,
-    columns: list[Column],
+    columns: Sequence[Column],
     keep: Callable[[int, Tensor], None] | None = None,
+    truth: Shared | None = None,
 ) -> Row:
-    """Run a method over one video and measure each output frame.
+    """Run a method over one video and measure what it made.
 
     Args:
         method: to be run.
         problem: sources, targets and context.
         columns: metrics; those that are not available are skipped.
-        keep: called with the position and the frames ``(N, 3, H, W)`` of each chunk of the result.
+        keep: called with the position and the frames ``(N, 3, H, W)``, as they are scored, of each chunk.
+        truth: what is known of the video's ground truth, shared by all methods.
 
     Raises:
-        DataError: the method returned a wrong number or size of frames.
+        DataError: the method returned a wrong number or size of frames, or a metric cannot be measured on the video.
         FramewrightError: a metric is not a number.
     """
-    available = [(column.key, column.metric) for column in columns if column.metric is not None]
-    values: dict[str, list[float | None]] = {key: [] for key, _ in available}
+    made, seconds = _run(method, problem, keep)
+    row = Row(problem.context.video_id, len(made), seconds)
+    device = problem.context.device
+    try:
+        pair = VideoPair(
+            made.to(device),
+            problem.targets.to(device),
+            None if problem.mask is None else problem.mask.to(device),
+            video_id=row.video_id,
+            truth=truth if truth is not None else Shared(),
+            given={name: value.to(device) for name, value in problem.given.items()},
+        )
+    except ValueError as error:
+        raise DataError(f"method {method.name!r}: {error}") from None
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        for column in columns:
+            if column.metric is not None:
+                _measure(column, column.metric, pair, row, method)
+    return row
+
+
+def _run(method: Method, problem: Problem, keep: Callable[[int, Tensor], None] | None) -> tuple[Tensor, float]:
+    """The frames as they are scored, and the seconds spent in the method."""
     device = problem.context.device
     position, seconds = 0, 0.0
+    made: list[Tensor] = []
     output = method.process(problem.chunks(), problem.context)
     while True:
         started = time.perf_counter()
@@ -118,33 +167,59 @@ def score(
         seconds += time.perf_counter() - started
         if chunk is None:
             break
-        target = _matching_target(method, problem, chunk, position)
+        _check_chunk(method, problem, chunk, position)
+        frames = problem.scored(chunk.frames, position)
+        broken = ~torch.isfinite(frames).flatten(1).all(1)
+        if bool(broken.any()):
+            first = position + int(broken.nonzero()[0])
+            raise FramewrightError(
+                f"the output of method {method.name!r} is not a number at frame {first} of the video "
+                f"{problem.context.video_id!r}"
+            )
         if keep is not None:
-            keep(position, chunk.frames)
-        prediction, target = chunk.frames.to(device), target.to(device)
-        for key, metric in available:
-            measured = metric.frame_values(prediction, target)
-            values[key] += _frame_list(metric, measured, method, key, problem.context.video_id, position)
+            keep(position, frames)
+        made.append(frames)
         position += len(chunk)
     if position != len(problem.targets):
         raise DataError(
             f"method {method.name!r} returned {position} frames for the video {problem.context.video_id!r}, "
             f"expected {len(problem.targets)}"
         )
-    return Row(problem.context.video_id, position, seconds, values)
+    return (torch.cat(made) if made else problem.targets[:0]), seconds
+
+
+def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row, method: Method) -> None:
+    key = column.key
+    try:
+        metric.check(pair)
+        if isinstance(metric, SetMetric):
+            real = pair.truth.get(
+                f"features of {key}",
+                {"column": column.identity},
+                lambda: {"features": metric.features(pair.target, pair.truth).float().cpu()},
+                keep=True,
+            )["features"]
+            predicted = metric.features(pair.prediction, pair.made).float().cpu()
+            if not bool(torch.isfinite(predicted).all() and torch.isfinite(real).all()):
+                raise _not_a_number(key, method, row.video_id)
+            row.features[key] = (predicted.numpy(), real.numpy())
+        elif isinstance(metric, ValueMetric):
+            row.values[key] = _value_list(metric, metric.values(pair).cpu(), key, method, row.video_id)
+    except ValueError as error:
+        raise DataError(f"{key} of method {method.name!r} cannot be measured: {error}") from None
 
 
 def frame_of(method: Method, problem: Problem, index: int) -> Tensor:
-    """Output frame ``index`` of a method, ``(3, H, W)``; the video is run only as far as necessary."""
+    """Output frame ``index`` of a method as it is scored, ``(3, H, W)``; the video is run only as far as necessary."""
     position = 0
     for chunk in method.process(problem.chunks(), problem.context):
         if index < position + len(chunk):
-            return chunk.frames[index - position]
+            return problem.scored(chunk.frames, position)[index - position]
         position += len(chunk)
     raise DataError(f"method {method.name!r} returned only {position} frames for {problem.context.video_id!r}")
 
 
-def _matching_target(method: Method, problem: Problem, chunk: Chunk, position: int) -> Tensor:
+def _check_chunk(method: Method, problem: Problem, chunk: Chunk, position: int) -> None:
     video = problem.context.video_id
     if chunk.start != position:
         raise DataError(
@@ -161,18 +236,18 @@ def _matching_target(method: Method, problem: Problem, chunk: Chunk, position: i
         raise DataError(
             f"method {method.name!r}: frames of the video {video!r} are {found}, expected {expected} (width x height)"
         )
-    return target
 
 
-def _frame_list(
-    metric: FrameMetric, values: Tensor, method: Method, key: str, video: str, position: int
-) -> list[float | None]:
-    if torch.isnan(values).any():
-        first = position + int(torch.isnan(values).nonzero()[0])
-        raise FramewrightError(
-            f"{key} of method {method.name!r} is not a number at frame {first} of the video {video!r}; "
-            "the method's output is probably not finite"
-        )
-    # one frame at a time, because the metric decides frame by frame what an infinite value counts as
-    summaries = [metric.summarise(value[None]) for value in values.cpu()]
-    return [float(total) if int(count) else None for total, count in summaries]
+def _value_list(metric: ValueMetric, values: Tensor, key: str, method: Method, video: str) -> list[float | None]:
+    # one value at a time, because the metric decides value by value what an infinite one counts as
+    summaries = [metric.summarise(value[None]) for value in values]
+    found = [float(total) if int(count) else None for total, count in summaries]
+    for position, value in enumerate(found):
+        if value is not None and math.isnan(value):
+            raise _not_a_number(key, method, video, f"{metric.items} {position}")
+    return found
+
+
+def _not_a_number(key: str, method: Method, video: str, where: str = "") -> FramewrightError:
+    place = f" at {where}" if where else ""
+    return FramewrightError(f"{key} of method {method.name!r} is not a number{place} of the video {video!r}")

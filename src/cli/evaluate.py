@@ -41,6 +41,8 @@ class TableLoggerSection(Section):
 class EvaluateSection(Section):
     """A whole configuration of ``evaluate.py``.
 
+    ``metrics`` are the columns wanted, null for those of the protocol. ``gt`` and ``masks`` belong to
+    ``benchmark=folders``.
     ``published_when`` holds the values of ``data`` with which published numbers of the benchmark belong in the table.
     """
 
@@ -49,6 +51,9 @@ class EvaluateSection(Section):
     published_when: dict[str, Any] = {}
     protocol: dict[str, Any]
     methods: dict[str, Any] = {}
+    metrics: list[str] | None = None
+    gt: str | None = None
+    masks: str | None = None
     out: str | None = None
     device: str = "auto"
     precision: str = "32-true"
@@ -110,7 +115,7 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     group = group or Group()
     first = group.rank == 0
     config = parse_section(EvaluateSection, values)
-    protocol = Protocol.from_mapping(config.protocol)
+    protocol = Protocol.from_mapping(config.protocol).choose(config.metrics)
     device = choose_device(config.device, group)
     if not config.methods:
         raise ConfigError("nothing to evaluate: give at least one method, for example methods.average=frame_average")
@@ -150,6 +155,8 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
         return out
     written = write_reports(outcome.results, out, outcome.gallery, outcome.manifest)
     print(f"\n{plain_text(outcome.results)}")
+    for name, (computed, known) in outcome.truth.items():
+        print(f"ground truth: {name} of {computed} videos computed, of {known} known from {options.cache}")
     if outcome.cached:
         print(f"{outcome.cached} of {outcome.cached + outcome.computed} rows were known from {options.cache}")
     print(f"results: {written.results}\nreport:  {written.html}")

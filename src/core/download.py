@@ -38,7 +38,7 @@ def download(url: str, target: Path, *, sha256: str, size: int | None = None) ->
     Args:
         url: http(s) address.
         target: final path, written only when the SHA-256 agrees.
-        sha256: of the whole file.
+        sha256: of the whole file, or its first digits where no more is known.
         size: in bytes, used where the server does not state it.
 
     Raises:
@@ -58,12 +58,13 @@ def download(url: str, target: Path, *, sha256: str, size: int | None = None) ->
                 raise TransferError(f"{url}: {error}", final=error.final) from error
             time.sleep(_PAUSE_S * attempt)
             continue
-        if digest == sha256:
+        if digest.startswith(sha256):
             break
         part.unlink(missing_ok=True)
         if not resumed:
             raise TransferError(
-                f"{url}: this is not the expected file, its sha256 is {digest} instead of {sha256}; it was removed",
+                f"{url}: this is not the expected file, its sha256 is {digest} instead of "
+                f"{sha256}; it was removed",
                 final=True,
             )
         # the resumed half may have been of an older file: one more try from the start

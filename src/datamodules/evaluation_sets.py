@@ -65,6 +65,21 @@ class FolderEvaluationSection(EvaluationSection):
         )
 
 
+class FolderPairsSection(EvaluationSection):
+    """Folders of ground truth and masks, for results that lie in folders too."""
+
+    gt: str | None = None
+    masks: str | None = None
+    hole: Literal["auto", "white", "black"] = "auto"
+    max_frames: Positive | None = None
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The videos of the folder."""
+        from .folder_pairs import FolderPairs
+
+        return FolderPairs(self.gt, self.masks, self.hole, self.max_frames, self.videos)
+
+
 class Vimeo90KEvaluationSection(EvaluationSection):
     """The published test list (or the last 5 % of the training list, ``val``) of Vimeo90K."""
 
@@ -150,6 +165,7 @@ class XTestSection(EvaluationSection):
 EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "scenes": ScenesEvaluationSection,
     "folder": FolderEvaluationSection,
+    "folders": FolderPairsSection,
     "vimeo90k_triplet": Vimeo90KEvaluationSection,
     "vimeo90k_septuplet": Vimeo90KEvaluationSection,
     "ucf101": UCF101Section,

@@ -23,24 +23,25 @@ def first_entries(folder: str | os.PathLike[str], limit: int = _SHOWN) -> str:
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
-def require_root(root: str | os.PathLike[str] | None, dataset: str, expected: str) -> Path:
+def require_root(root: str | os.PathLike[str] | None, dataset: str, expected: str, key: str = "data.root") -> Path:
     """The data set's root as an absolute path.
 
     Args:
         root: what the user set as ``data.root``.
         dataset: name of the data set for the message.
         expected: what the root has to hold, as the end of a sentence.
+        key: that it is set with.
 
     Raises:
         DataError: the root is unset or does not exist; the message says what to set.
     """
     if root is None or not os.fspath(root):
-        raise DataError(f"{dataset} needs a folder: set data.root=<folder> to {expected}")
+        raise DataError(f"{dataset} needs a folder: set {key}=<folder> to {expected}")
     path = Path(os.path.abspath(Path(root).expanduser()))
     if path.exists():
         return path
     nearest = next(parent for parent in path.parents if parent.exists())
     raise DataError(
-        f"{dataset}: the data root {str(path)!r} does not exist; set data.root=<folder> to {expected}. "
+        f"{dataset}: the data root {str(path)!r} does not exist; set {key}=<folder> to {expected}. "
         f"The nearest existing folder {str(nearest)!r} holds: {first_entries(nearest)}"
     )

@@ -16,14 +16,17 @@ from ..video import open_video, read_image
 from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .method import Chunk, Context
 
+# results beside ground truth and masks, as DEVIL keeps them
+RESULTS_OF_DEVIL = "*_pred.png"
+
 
 class FolderMethod:
     """Reads the frames in ``<folder>/<video id>/``, the video ``<folder>/<video id>.mp4`` (or other formats),
     or, where a single frame is asked for, the image ``<folder>/<video id>.png``.
 
-    The folder holds exactly the output frames in order (for interpolation: the new frames without the
-    inputs), in the size of the targets. Anything else is an error, because scores of shifted or resized
-    frames would be wrong without anybody noticing.
+    The folder holds exactly the output frames in order (for interpolation: the new frames without the inputs), in
+    the size of the targets. Anything else is an error, because scores of shifted or resized frames would be wrong
+    without anybody noticing. Where some images are called ``*_pred.png``, only those are read.
 
     Args:
         name: the row's name in a table.
@@ -73,7 +76,8 @@ class FolderMethod:
             self._check(path, 1, expected, sources, context)
             yield self._chunk(path, 0, image, size)
             return
-        with open_video(path) as reader:
+        only = RESULTS_OF_DEVIL if path.is_dir() and any(path.glob(RESULTS_OF_DEVIL)) else "*"
+        with open_video(path, only=only) as reader:
             self._check(path, len(reader), expected, sources, context)
             position = 0
             for frames in reader.iterate(self.chunk_frames):

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from ..core.errors import ConfigError, nearest
 from .base import BenchmarkMetric, FrameMetric, SetMetric, ValueMetric, VideoMetric
+from .fid import FID
+from .i3d import FVD, PVCS, VFID, VFIDClips
 from .interpolation_error import InterpolationError
+from .lpips import LPIPS
 from .pair import Shared, VideoPair
 from .psnr import PSNR, LumaPSNR
 from .ssim import SSIM, SSIMRife
@@ -16,8 +19,13 @@ from .warp_error import SOURCES as _FLOW_SOURCES
 from .warp_error import WarpError, WarpErrorMask
 
 __all__ = [
+    "FID",
+    "FVD",
+    "LPIPS",
     "PSNR",
+    "PVCS",
     "SSIM",
+    "VFID",
     "BenchmarkMetric",
     "FrameMetric",
     "InterpolationError",
@@ -26,6 +34,7 @@ __all__ = [
     "SSIMRife",
     "SetMetric",
     "Shared",
+    "VFIDClips",
     "ValueMetric",
     "VideoMetric",
     "VideoPair",
@@ -48,6 +57,8 @@ class MetricEntry(NamedTuple):
 _METRICS: dict[str, MetricEntry] = {
     m.key: MetricEntry(m, {}) for m in (PSNR, LumaPSNR, SSIM, SSIMRife, InterpolationError)
 }
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (FID, VFID, VFIDClips, PVCS, FVD)}
+_METRICS |= {f"lpips_{net}": MetricEntry(LPIPS, {"net": net}) for net in ("alex", "vgg", "squeeze")}
 for _source in _FLOW_SOURCES:
     _METRICS[f"warp_error_{_source}"] = MetricEntry(WarpError, {"source": _source})
     _METRICS[f"warp_error_mask_{_source}"] = MetricEntry(WarpErrorMask, {"source": _source})

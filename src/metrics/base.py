@@ -93,6 +93,10 @@ class ValueMetric(BenchmarkMetric):
         counted = values[~torch.isnan(values)] if self.items != "frame" or self.needs_mask else values
         return counted.sum(dtype=torch.float64), torch.tensor(counted.numel(), device=values.device)
 
+    def finish(self, mean: float) -> float:
+        """What becomes of a mean of values in the end; monotone. Here nothing."""
+        return mean
+
     def mean_of(self, values: Tensor) -> Tensor:
         """What :meth:`compute` would give for these values: float64, NaN where none counts."""
         total, count = self.summarise(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ Backend = Literal["auto", "decord", "pyav", "torchcodec"]
 FRAME_FOLDER_FPS = Fraction(25)
 
 
-def open_video(path: str | os.PathLike[str], backend: Backend = "auto") -> VideoReader:
+def open_video(path: str | os.PathLike[str], backend: Backend = "auto", *, only: str = "*") -> VideoReader:
     """Open a video file or a folder of frames.
 
     Frames are counted from the packets of the file, never taken from its header.
@@ -35,6 +36,7 @@ def open_video(path: str | os.PathLike[str], backend: Backend = "auto") -> Video
             8 bit, alpha, rotation, irregular timestamps, unusual containers, no decord on this machine, or
             when decord fails); ``"decord"``, ``"pyav"`` and ``"torchcodec"`` (an optional package, never chosen by
             itself) insist. Frame folders need none of them.
+        only: of a folder, the images whose names match this shell pattern (``"*_gt.png"``).
 
     Raises:
         VideoError: when the path is missing, empty, truncated, without frames or not a video.
@@ -43,7 +45,7 @@ def open_video(path: str | os.PathLike[str], backend: Backend = "auto") -> Video
     if backend not in get_args(Backend):
         raise ValueError(f"backend is 'auto', 'decord', 'pyav' or 'torchcodec', not {backend!r}")
     if path.is_dir():
-        return FolderReader(path)
+        return FolderReader(path, only)
     if not path.exists():
         raise VideoError(f"there is no video {str(path)!r}")
     return FileReader(path, backend)
@@ -116,15 +118,16 @@ class FileReader(VideoReader):
 class FolderReader(VideoReader):
     """Frames of a folder of images, all of one size; see :func:`open_video`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, only: str = "*") -> None:
         self.path = path
         try:
-            self._files = list_frames(path)
+            self._files = [file for file in list_frames(path) if fnmatch.fnmatch(file.name, only)]
         except OSError as error:
             raise VideoError(f"cannot read the folder {str(path)!r}: {error.strerror or error}") from error
         if not self._files:
             kinds = " ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
-            raise VideoError(f"the folder {str(path)!r} holds no frames (expected images: {kinds})")
+            named = "" if only == "*" else f" named {only}"
+            raise VideoError(f"the folder {str(path)!r} holds no frames{named} (expected images: {kinds})")
         self.fps = FRAME_FOLDER_FPS
         self.timestamps = np.arange(len(self._files)) / float(self.fps)
         height, width = self._image(0).shape[:2]

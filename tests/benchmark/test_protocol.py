@@ -32,10 +32,13 @@ def test_keys_are_unique(protocol: Protocol) -> None:
 
 def test_identity_ignores_prose_and_follows_options(protocol: Protocol) -> None:
     reworded = protocol.model_copy(update={"description": ("other words",)})
-    assert reworded.sha256() == protocol.sha256()
+    assert reworded.problem_identity() == protocol.problem_identity()
+    assert protocol.model_copy(update={"version": 9}).problem_identity() != protocol.problem_identity()
     values = protocol.model_dump()
+    values["metrics"][0]["label"] = "other words"
+    assert Protocol.from_mapping(values).metrics[0].identity() == protocol.metrics[0].identity()
     values["metrics"][0]["options"] = {"rounded": False}
-    assert Protocol.from_mapping(values).sha256() != protocol.sha256()
+    assert Protocol.from_mapping(values).metrics[0].identity() != protocol.metrics[0].identity()
 
 
 def test_unknown_metric_is_an_error(protocol: Protocol) -> None:

@@ -110,7 +110,7 @@ def test_damaged_cache_entries_are_computed_again(tmp_path: Path, make_benchmark
     rows = sorted((tmp_path / "cache").rglob("00000*.json"))
     rows[0].write_text("{")
     value = json.loads(rows[1].read_text())
-    value["values"]["psnr"].pop()
+    next(iter(value["columns"].values()))["values"].pop()
     rows[1].write_text(json.dumps(value))
     assert run(make_benchmark([make_method("m", 0.03)]), options).computed == 2
 

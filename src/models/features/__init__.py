@@ -1,0 +1,1 @@
+"""Fixed feature extractors: networks that metrics and losses look through, with official weights."""
