@@ -17,7 +17,7 @@ from ..ops.warp import warp
 from .base import VideoMetric
 from .pair import Tensors, VideoPair
 
-SOURCES = ("raft_small", "raft_large", "farneback", "dis", "precomputed")
+SOURCES = ("raft_small", "raft_large", "pwcnet", "farneback", "dis", "precomputed")
 
 _PIXELS_AT_ONCE = 2**20
 
@@ -32,9 +32,9 @@ class WarpError(VideoMetric):
     be compared with theirs. Even the ground truth has a warp error; give it beside those of methods.
 
     Args:
-        source: where the flow comes from: ``"raft_small"``, ``"raft_large"``, ``"farneback"``, ``"dis"``, or
-            ``"precomputed"``: ``flow`` and either ``flow_backward`` or ``occlusion`` (1 = hidden) that the data set
-            brings.
+        source: where the flow comes from: ``"raft_small"``, ``"raft_large"``, ``"pwcnet"``, ``"farneback"``,
+            ``"dis"``, or ``"precomputed"``: ``flow`` and either ``flow_backward`` or ``occlusion`` (1 = hidden) that
+            the data set brings.
         convention: a pair without a pixel that counts has the error 0 (``"lai"``) or is skipped (``"devil"``).
         weights: of the flow network: a tag or a path; None for the first official ones of its card.
 

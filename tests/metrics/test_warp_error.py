@@ -160,7 +160,7 @@ def test_a_network_as_source(assets: Path) -> None:
 
 
 def test_keys_units_and_requests() -> None:
-    for source in ("raft_small", "raft_large", "farneback", "dis", "precomputed"):
+    for source in ("raft_small", "raft_large", "pwcnet", "farneback", "dis", "precomputed"):
         for variant in ("warp_error", "warp_error_mask"):
             entry = metric_entry(f"{variant}_{source}")
             assert entry.cls.needs_mask == (variant == "warp_error_mask")
