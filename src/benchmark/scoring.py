@@ -142,6 +142,7 @@ def score(
             None if problem.mask is None else problem.mask.to(device),
             video_id=row.video_id,
             truth=truth if truth is not None else Shared(),
+            pairs_before=problem.pairs_before,
             given={name: value.to(device) for name, value in problem.given.items()},
         )
     except ValueError as error:

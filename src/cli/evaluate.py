@@ -41,8 +41,8 @@ class TableLoggerSection(Section):
 class EvaluateSection(Section):
     """A whole configuration of ``evaluate.py``.
 
-    ``metrics`` are the columns wanted, null for those of the protocol; ``metric_options`` adds options to them. ``gt`` and ``masks`` belong to
-    ``benchmark=folders``.
+    ``metrics`` are the columns wanted, null for those of the protocol; ``metric_options`` adds options to them. ``gt``
+    and ``masks`` belong to ``benchmark=folders``.
     ``published_when`` holds the values of ``data`` with which published numbers of the benchmark belong in the table.
     """
 
@@ -157,7 +157,7 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     written = write_reports(outcome.results, out, outcome.gallery, outcome.manifest)
     print(f"\n{plain_text(outcome.results)}")
     for name, (computed, known) in outcome.truth.items():
-        print(f"ground truth: {name} of {computed} videos computed, of {known} known from {options.cache}")
+        print(f"ground truth: {name} computed for {computed} videos, known for {known}")
     if outcome.cached:
         print(f"{outcome.cached} of {outcome.cached + outcome.computed} rows were known from {options.cache}")
     print(f"results: {written.results}\nreport:  {written.html}")

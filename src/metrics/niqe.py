@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .. import weights as weight_files
 from ..core.errors import ConfigError, WeightsError
+from ..core.files import sha256_file
 from ..weights import OfficialWeights
 from .base import FrameMetric, check_frames, round_to_8bit
 
@@ -69,7 +70,9 @@ class NIQE(FrameMetric):
         if crop_border < 0:
             raise ConfigError(f"crop_border must not be negative, got {crop_border}")
         self.crop_border = crop_border
-        self._prior = _read(weight_files.fetch("niqe", PRIOR) if weights is None else weights)
+        path = weight_files.fetch("niqe", PRIOR) if weights is None else weights
+        self._prior = _read(path)
+        self.weights_sha256 = sha256_file(path)
 
     def frame_values(self, prediction: Tensor, target: Tensor) -> Tensor:
         """NIQE of each frame ``(N,)``.
@@ -186,10 +189,7 @@ def _fit(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Shape, left and right scale of an asymmetric generalised Gaussian for each block, ``(B,)`` each."""
     x = blocks.flatten(1)
     square = x.square()
-    deviations = []
-    for side in (x < 0, x > 0):
-        deviations.append(((square * side).sum(1) / side.sum(1)).sqrt())
-    left, right = deviations
+    left, right = (((square * side).sum(1) / side.sum(1)).sqrt() for side in (x < 0, x > 0))
     asymmetry = left / right
     ratio = x.abs().mean(1).square() / square.mean(1)
     ratio = ratio * (asymmetry**3 + 1) * (asymmetry + 1) / (asymmetry**2 + 1) ** 2

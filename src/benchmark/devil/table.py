@@ -12,9 +12,10 @@ import numpy as np
 
 from ...core.errors import DataError
 from ...core.files import make_directory, write_text
+from ..formats import csv_text, escape_latex, escape_markdown, printable
 from ..results import MethodResult, MetricColumn, MetricResult, Results
 from ..statistics import aggregate, bootstrap_interval
-from ..tables import MISSING, Cell, Table, csv_text, escape_latex, escape_markdown, heading, make_table, printable
+from ..tables import MISSING, Cell, Table, heading, make_table
 from .scoring import ATTRIBUTES
 from .slices import Slice
 
