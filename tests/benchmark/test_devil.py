@@ -17,8 +17,8 @@ from framewright.benchmark.devil import (
     ForegroundExtent,
     Slice,
     camera_motion,
-    dis_flow,
     flow_function,
+    flows,
     foreground_motion,
     make_slices,
     read_slices,
@@ -59,7 +59,7 @@ def scene(camera=STILL, objects=0.0, frames=12, seed=1, size=(120, 200)):
 
 
 def motion(frames, foreground=None, **options):
-    measured = BackgroundMotion(options.pop("flow", dis_flow), **options)
+    measured = BackgroundMotion(options.pop("flow", None) or flow_function(), **options)
     for index, frame in enumerate(frames):
         measured.add(frame, None if foreground is None else foreground[index])
     return measured.score()
@@ -219,11 +219,30 @@ def test_dis_measures_a_shift():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("dsi",), "unknown source of flow 'dsi'; did you mean 'dis'"), (("dis", "x.pth"), "dis has no weights")],
+    [
+        (("dsi",), "unknown source of flow 'dsi'; did you mean 'dis'"),
+        (("dis", "x.pth"), "dis has no weights"),
+        (("raft_small",), "needs flow_weights="),
+    ],
 )
 def test_unknown_flow(arguments, message):
     with pytest.raises(ConfigError, match=message):
         flow_function(*arguments)
+
+
+def test_a_flow_network_is_used_as_its_contract_says(monkeypatch):
+    class Shift(torch.nn.Module):
+        def forward(self, first, second):
+            return torch.zeros_like(first[:, :2]) + 2
+
+    asked = []
+    monkeypatch.setattr(flows, "list_models", lambda task, baselines=False: [] if baselines else ["shift"])
+    monkeypatch.setattr(flows, "create_model", lambda name, weights: asked.append((name, weights)) or Shift())
+    with pytest.raises(ConfigError, match="flow=shift needs flow_weights="):
+        flow_function("shift")
+    flow = flow_function("shift", "shift.pth", torch.device("cpu"))
+    assert asked == [("shift", "shift.pth")]
+    assert motion(scene(), flow=flow) == pytest.approx(math.sqrt(8))
 
 
 # folders
@@ -246,7 +265,7 @@ def videos(tmp_path_factory):
 
 def test_a_folder_is_scored_once_and_goes_on_where_it_was(videos, tmp_path):
     out = tmp_path / "scores.json"
-    scores = score_folder(videos / "videos", out, flow=dis_flow, size=(60, 100))
+    scores = score_folder(videos / "videos", out, flow=flow_function(), size=(60, 100))
     entries = scores["videos"]
     assert json.loads(out.read_text(encoding="utf-8")) == scores
     assert sorted(entries) == ["set é/moving", "set é/short", "set é/still"]
@@ -262,12 +281,12 @@ def test_a_folder_is_scored_once_and_goes_on_where_it_was(videos, tmp_path):
     changed["videos"]["set é/still"] = {**still, "scores": {"cm": 0.5}}
     out.write_text(json.dumps(changed), encoding="utf-8")
     again = score_folder(
-        videos / "videos", out, flow=dis_flow, size=(60, 100), report=lambda name, entry: done.append(name)
+        videos / "videos", out, flow=flow_function(), size=(60, 100), report=lambda name, entry: done.append(name)
     )
     assert done == ["set é/short"]
     assert again["videos"]["set é/still"]["scores"] == {"cm": 0.5}
     with pytest.raises(ConfigError, match=r"other settings \(size, flow\)"):
-        score_folder(videos / "videos", out, flow=dis_flow, flow_name="raft")
+        score_folder(videos / "videos", out, flow=flow_function(), flow_name="raft")
 
 
 def test_masks_alone_and_masks_of_videos(videos, tmp_path):
@@ -279,7 +298,7 @@ def test_masks_alone_and_masks_of_videos(videos, tmp_path):
         videos / "videos" / "set é",
         tmp_path / "b.json",
         masks=videos / "masks" / "set é",
-        flow=dis_flow,
+        flow=flow_function(),
         size=(60, 100),
     )
     scores = both["videos"]["still"]["scores"]
@@ -293,24 +312,24 @@ def test_what_is_wrong_with_a_folder_is_said_in_one_message(videos, tmp_path):
         score_folder(None, out)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no video in"):
-        score_folder(tmp_path / "empty", out, flow=dis_flow)
+        score_folder(tmp_path / "empty", out, flow=flow_function())
     (tmp_path / "damaged" / "a").mkdir(parents=True)
     (tmp_path / "damaged" / "clip.mp4").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"clip\.mp4"):
-        score_folder(tmp_path / "damaged", out, flow=dis_flow)
+        score_folder(tmp_path / "damaged", out, flow=flow_function())
     lone = folder(tmp_path / "lone" / "still", scene(frames=1, size=(60, 100)) * 3).parent
     with pytest.raises(DataError, match="has no masks for 2 of 3 videos, such as 'moving'"):
-        score_folder(videos / "videos" / "set é", out, masks=lone, flow=dis_flow)
+        score_folder(videos / "videos" / "set é", out, masks=lone, flow=flow_function())
     with pytest.raises(DataError, match="is not a mask"):
         score_folder(None, tmp_path / "m.json", masks=lone)
     masks = folder(tmp_path / "few" / "still", [box(0, 0).astype(np.uint8) * 255] * 3).parent
     single = folder(tmp_path / "single" / "still", scene(frames=1, size=(60, 100)) * 12).parent
     with pytest.raises(DataError, match="has 3 masks for a video of 12 frames"):
-        score_folder(single, tmp_path / "f.json", masks=masks, flow=dis_flow)
+        score_folder(single, tmp_path / "f.json", masks=masks, flow=flow_function())
     for text in ("{", "[]", '{"schema": 2}'):
         out.write_text(text)
         with pytest.raises(DataError, match=r"scores\.json"):
-            score_folder(videos / "videos", out, flow=dis_flow)
+            score_folder(videos / "videos", out, flow=flow_function())
 
 
 # slices
@@ -393,7 +412,7 @@ def results(videos=20):
         {"key": "psnr", "label": "PSNR", "metric": "psnr", "options": {}, "unit": "dB", "higher_is_better": True,
          "decimals": 2},
         {"key": "fid", "label": "FID", "metric": "fid", "options": {}, "unit": "", "higher_is_better": False,
-         "decimals": 2},
+         "decimals": 2, "mean_over": "set"},
     ]  # fmt: skip
     methods = []
     for name, gain in (("a_b", 0.0), ("better", 1.0)):
@@ -467,7 +486,7 @@ def test_masks_slices_and_table_from_the_command_line(tmp_path, capsys):
     assert main(["scores", f"masks={masks}", f"out={tmp_path / 'scores.json'}"]) == 0
     assert "00007: fgs 0.0" in capsys.readouterr().out
     assert main(["slices", str(tmp_path / "scores.json"), f"out={tmp_path / 'slices.json'}"]) == 0
-    assert "fgd-h: 1 videos" in capsys.readouterr().out
+    assert "fgd-h: 1 video\n" in capsys.readouterr().out
     evaluated = results(8).to_json()
     for method in evaluated["methods"]:
         for part in ("videos", "frames"):

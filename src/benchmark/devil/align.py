@@ -34,7 +34,7 @@ class Features:
 def find_features(frame: Frame) -> Features:
     """SIFT features of an RGB frame ``(H, W, 3)`` uint8, about the 750 strongest.
 
-    DEVIL has SURF in this place, which OpenCV's packages leave out (it is patented in some countries).
+    DEVIL has SURF in this place, which OpenCV's packages leave out.
     """
     import cv2
 

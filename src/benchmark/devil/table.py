@@ -135,15 +135,13 @@ def _restricted(method: MethodResult, results: Results, videos: Sequence[str]) -
         values = {name: method.videos[name].get(column.key) for name in videos}
         measured = {name: value for name, value in values.items() if value is not None}
         plain: dict[str, Any] = {"unit": whole.unit, "higher_is_better": whole.higher_is_better}
-        if not measured:
-            reason = whole.reason or (
-                _SET_METRIC if _valueless(method, column.key) else "none of the slice's videos has a value"
-            )
+        over = results.protocol.mean_over_of(column)
+        if over == "set" or not measured:
+            reason = whole.reason or (_SET_METRIC if over == "set" else "none of the slice's videos has a value")
             metrics[column.key] = MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=reason, **plain)
             continue
         counts = np.array([method.frames.get(name, {}).get(column.key, 1) for name in measured], np.float64)
         sums = np.array(list(measured.values()), np.float64) * counts
-        over = results.protocol.mean_over
         metrics[column.key] = MetricResult(
             mean=aggregate(sums, counts, over),
             ci95=bootstrap_interval(sums, counts, over),
@@ -154,10 +152,6 @@ def _restricted(method: MethodResult, results: Results, videos: Sequence[str]) -
     kept = {name: method.videos[name] for name in videos}
     frames = {name: method.frames[name] for name in videos if name in method.frames}
     return method.model_copy(update={"metrics": metrics, "videos": kept, "frames": frames})
-
-
-def _valueless(method: MethodResult, key: str) -> bool:
-    return all(values.get(key) is None for values in method.videos.values())
 
 
 def write_slice_table(table: SliceTable, folder: str | os.PathLike[str]) -> list[Path]:
