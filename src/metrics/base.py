@@ -147,8 +147,8 @@ class FrameMetric(ValueMetric):
     def values(self, pair: VideoPair) -> Tensor:
         """The value of each frame of a video."""
         self.check(pair)
-        chunks = zip(pair.prediction.split(_CHUNK), pair.target.split(_CHUNK), strict=True)
-        return torch.cat([self.frame_values(prediction, target) for prediction, target in chunks])
+        chunks = [slice(start, start + _CHUNK) for start in range(0, len(pair), _CHUNK)]
+        return torch.cat([self.frame_values(pair.prediction[chunk], pair.target[chunk]) for chunk in chunks])
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add frames; arguments as for :meth:`frame_values`.

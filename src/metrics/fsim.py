@@ -64,12 +64,10 @@ class FSIM(FrameMetric):
         check_frames(prediction, target)
         height, width = prediction.shape[2:]
         if min(height, width) < _MINIMUM:
-            raise ValueError(
-                f"{self.key} needs frames of at least {_MINIMUM}x{_MINIMUM} pixels, got {height}x{width}"
-            )
+            raise ValueError(f"{self.key} needs frames of at least {_MINIMUM}x{_MINIMUM} pixels, got {height}x{width}")
         values = torch.zeros(2, len(prediction), dtype=torch.float64, device=prediction.device)
-        for index, (frame, truth) in enumerate(zip(prediction.split(1), target.split(1), strict=True)):
-            values[:, index] = _similarity(torch.cat(to_double(frame, truth, self.rounded)))
+        for index, (frame, truth) in enumerate(zip(prediction, target, strict=True)):
+            values[:, index] = _similarity(torch.stack(to_double(frame, truth, self.rounded)))
         return {"fsim": values[0], "fsimc": values[1]}
 
 
@@ -100,7 +98,7 @@ def _alike(pair: Tensor, constant: float) -> Tensor:
 def _gradient(luma: Tensor) -> Tensor:
     """Magnitude of the Scharr gradient of ``(N, H, W)``, zeros outside."""
     kernel = luma.new_tensor([[3, 0, -3], [10, 0, -10], [3, 0, -3]]) / 16
-    both = F.conv2d(luma.unsqueeze(1), torch.stack((kernel, kernel.T)).unsqueeze(1), padding=1)
+    both: Tensor = F.conv2d(luma.unsqueeze(1), torch.stack((kernel, kernel.T)).unsqueeze(1), padding=1)
     return both.square().sum(1).sqrt()
 
 

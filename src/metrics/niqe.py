@@ -146,14 +146,14 @@ def _normalise(image: Tensor, window: Tensor) -> Tensor:
 
 
 def _halve(image: Tensor) -> Tensor:
-    """Half size as by MATLAB's ``imresize``: bicubic with antialiasing, edges mirrored."""
-    kernel = torch.tensor(_HALVING, dtype=torch.float64, device=image.device) / 2
-    small = image.double() / 255
+    """Half size as by MATLAB's ``imresize``: bicubic with antialiasing, edges mirrored; float32 as the reference."""
+    kernel = torch.tensor(_HALVING, device=image.device) / 2
+    small = image / 255
     for _ in range(2):
         # the three outer lines of each end, mirrored; then rows and columns change places
         small = torch.cat((small[:3].flip(0), small, small[-3:].flip(0)))
         small = (small.unfold(0, len(_HALVING), 2) @ kernel).T
-    return small.float() * 255
+    return small * 255
 
 
 def _blocks(image: Tensor, side: int) -> Tensor:
@@ -186,10 +186,7 @@ def _fit(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Shape, left and right scale of an asymmetric generalised Gaussian for each block, ``(B,)`` each."""
     x = blocks.flatten(1)
     square = x.square()
-    deviations = []
-    for side in (x < 0, x > 0):
-        deviations.append(((square * side).sum(1) / side.sum(1)).sqrt())
-    left, right = deviations
+    left, right = (((square * side).sum(1) / side.sum(1)).sqrt() for side in (x < 0, x > 0))
     asymmetry = left / right
     ratio = x.abs().mean(1).square() / square.mean(1)
     ratio = ratio * (asymmetry**3 + 1) * (asymmetry + 1) / (asymmetry**2 + 1) ** 2

@@ -218,8 +218,8 @@ class UniformSSIM(FrameMetric):
             )
         values = torch.zeros(len(prediction), dtype=torch.float64, device=prediction.device)
         # plane by plane: what is at work at a time fits into a processor's cache
-        for index, (frame, truth) in enumerate(zip(prediction.split(1), target.split(1), strict=True)):
-            planes = zip(*(x[0] for x in to_double(frame, truth, self.rounded)), strict=True)
+        for index, (frame, truth) in enumerate(zip(prediction, target, strict=True)):
+            planes = zip(*to_double(frame, truth, self.rounded), strict=True)
             values[index] = sum(self._plane(a, b) for a, b in planes) / 3
         return values
 

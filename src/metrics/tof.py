@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -74,7 +75,7 @@ def _flows(frames: Tensor) -> Tensors:
     images = (round_to_8bit(frames.detach()) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     grey = [cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY) for image in images]
     flows = []
-    for before, after in zip(grey, grey[1:], strict=False):
+    for before, after in itertools.pairwise(grey):
         start = np.zeros((*before.shape, 2), np.float32)
         flows.append(torch.from_numpy(cv2.calcOpticalFlowFarneback(before, after, start, *_FARNEBACK)))
     return {"flow": torch.stack(flows).permute(0, 3, 1, 2)}
