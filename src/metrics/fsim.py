@@ -120,7 +120,8 @@ def _axis(size: int) -> Tensor:
     """Frequencies of one axis, 0 first; for an odd size from -1/2 to 1/2 inclusive, as in Kovesi's program."""
     half = size // 2
     steps = torch.arange(size, dtype=torch.float64) - half
-    return torch.fft.ifftshift(steps / (size - size % 2))
+    frequencies: Tensor = torch.fft.ifftshift(steps / (size - size % 2))
+    return frequencies
 
 
 @functools.lru_cache(maxsize=4)

@@ -128,7 +128,8 @@ def _distance(luma: Tensor, prior: _Prior) -> Tensor:
         return features.new_tensor(float("nan"))
     offset = prior.mean - features.nanmean(0)
     covariance = (prior.covariance + complete.T.cov()) / 2
-    return (offset @ torch.linalg.pinv(covariance, rtol=1e-15) @ offset).sqrt()
+    inverse: Tensor = torch.linalg.pinv(covariance, rtol=1e-15)
+    return (offset @ inverse @ offset).sqrt()
 
 
 def _normalise(image: Tensor, window: Tensor) -> Tensor:
