@@ -66,8 +66,8 @@ class FSIM(FrameMetric):
         if min(height, width) < _MINIMUM:
             raise ValueError(f"{self.key} needs frames of at least {_MINIMUM}x{_MINIMUM} pixels, got {height}x{width}")
         values = torch.zeros(2, len(prediction), dtype=torch.float64, device=prediction.device)
-        for index, (frame, truth) in enumerate(zip(prediction.split(1), target.split(1), strict=True)):
-            values[:, index] = _similarity(torch.cat(to_double(frame, truth, self.rounded)))
+        for index, (frame, truth) in enumerate(zip(prediction, target, strict=True)):
+            values[:, index] = _similarity(torch.stack(to_double(frame, truth, self.rounded)))
         return {"fsim": values[0], "fsimc": values[1]}
 
 
@@ -98,7 +98,7 @@ def _alike(pair: Tensor, constant: float) -> Tensor:
 def _gradient(luma: Tensor) -> Tensor:
     """Magnitude of the Scharr gradient of ``(N, H, W)``, zeros outside."""
     kernel = luma.new_tensor([[3, 0, -3], [10, 0, -10], [3, 0, -3]]) / 16
-    both = F.conv2d(luma.unsqueeze(1), torch.stack((kernel, kernel.T)).unsqueeze(1), padding=1)
+    both: Tensor = F.conv2d(luma.unsqueeze(1), torch.stack((kernel, kernel.T)).unsqueeze(1), padding=1)
     return both.square().sum(1).sqrt()
 
 
@@ -120,7 +120,8 @@ def _axis(size: int) -> Tensor:
     """Frequencies of one axis, 0 first; for an odd size from -1/2 to 1/2 inclusive, as in Kovesi's program."""
     half = size // 2
     steps = torch.arange(size, dtype=torch.float64) - half
-    return torch.fft.ifftshift(steps / (size - size % 2))
+    frequencies: Tensor = torch.fft.ifftshift(steps / (size - size % 2))
+    return frequencies
 
 
 @functools.lru_cache(maxsize=4)

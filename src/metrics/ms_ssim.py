@@ -43,9 +43,8 @@ class MultiScaleSSIM(FrameMetric):
                 f"MS-SSIM over five scales needs frames of at least {_MINIMUM}x{_MINIMUM} pixels, got {height}x{width}"
             )
         values = torch.zeros(len(prediction), dtype=torch.float64, device=prediction.device)
-        for index, (frame, truth) in enumerate(zip(prediction.split(1), target.split(1), strict=True)):
-            a, b = to_double(frame, truth, self.rounded)
-            values[index] = _multi_scale(a[0], b[0])
+        for index, (frame, truth) in enumerate(zip(prediction, target, strict=True)):
+            values[index] = _multi_scale(*to_double(frame, truth, self.rounded))
         return values
 
 

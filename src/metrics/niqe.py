@@ -131,7 +131,8 @@ def _distance(luma: Tensor, prior: _Prior) -> Tensor:
         return features.new_tensor(float("nan"))
     offset = prior.mean - features.nanmean(0)
     covariance = (prior.covariance + complete.T.cov()) / 2
-    return (offset @ torch.linalg.pinv(covariance, rtol=1e-15) @ offset).sqrt()
+    inverse: Tensor = torch.linalg.pinv(covariance, rtol=1e-15)
+    return (offset @ inverse @ offset).sqrt()
 
 
 def _normalise(image: Tensor, window: Tensor) -> Tensor:
@@ -149,14 +150,14 @@ def _normalise(image: Tensor, window: Tensor) -> Tensor:
 
 
 def _halve(image: Tensor) -> Tensor:
-    """Half size as by MATLAB's ``imresize``: bicubic with antialiasing, edges mirrored."""
-    kernel = torch.tensor(_HALVING, dtype=torch.float64, device=image.device) / 2
-    small = image.double() / 255
+    """Half size as by MATLAB's ``imresize``: bicubic with antialiasing, edges mirrored; float32 as the reference."""
+    kernel = torch.tensor(_HALVING, device=image.device) / 2
+    small = image / 255
     for _ in range(2):
         # the three outer lines of each end, mirrored; then rows and columns change places
         small = torch.cat((small[:3].flip(0), small, small[-3:].flip(0)))
         small = (small.unfold(0, len(_HALVING), 2) @ kernel).T
-    return small.float() * 255
+    return small * 255
 
 
 def _blocks(image: Tensor, side: int) -> Tensor:

@@ -218,15 +218,17 @@ class UniformSSIM(FrameMetric):
             )
         values = torch.zeros(len(prediction), dtype=torch.float64, device=prediction.device)
         # plane by plane: what is at work at a time fits into a processor's cache
-        for index, (frame, truth) in enumerate(zip(prediction.split(1), target.split(1), strict=True)):
-            planes = zip(*(x[0] for x in to_double(frame, truth, self.rounded)), strict=True)
-            values[index] = sum(self._plane(a, b) for a, b in planes) / 3
+        for index, (frame, truth) in enumerate(zip(prediction, target, strict=True)):
+            values[index] = sum(self._plane(a, b) for a, b in zip(frame, truth, strict=True)) / 3
         return values
 
     def _plane(self, a: Tensor, b: Tensor) -> Tensor:
-        """The mean over the windows of one channel ``(H, W)`` float64."""
+        """The mean over the windows of one channel ``(H, W)``."""
         count = self.window**2
-        moments = box_sum(torch.stack((a, b, (a * a).addcmul_(b, b), a * b)), self.window).div_(count)
+        a, b = to_double(a, b, self.rounded)
+        # one after the other: a single plane of sums stays in the cache, which is half of the time
+        planes = a, b, (a * a).addcmul_(b, b), a * b
+        moments = torch.stack([box_sum(plane, self.window) for plane in planes]).div_(count)
         constants = (0.01 * self.data_range) ** 2, (0.03 * self.data_range) ** 2
         correction = count / (count - 1) if self.sample_covariance else 1.0
         return ssim_of_moments(moments, constants, correction).mean()

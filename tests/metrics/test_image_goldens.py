@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def _frames(images: np.ndarray) -> Tensor:
     if images.ndim == 3:
         images = images[..., None]
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Frames are small: threads would spend their time waiting for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +146,8 @@ def test_devil_classes(assets: Path, devil: Any, name: str, clip: int) -> None:
     assert mean(pair, "ssim_uniform") == pytest.approx(expected["ssim_data_range_1"][clip], abs=1e-6)
     extra = expected["extra_not_devil"][f"clip{clip}"]
     np.testing.assert_allclose(values(pair, "psnr_hole"), extra["psnr_hole_per_frame"], atol=1e-5)
+    # of the large set the file has the mean over the first three frames
+    pair = first(pair, 3 if name.startswith("full") else len(pair))
     assert mean(pair, "fsim") == pytest.approx(extra["fsim"], rel=1e-6)
     assert mean(pair, "fsimc") == pytest.approx(extra["fsimc"], rel=1e-6)
 
