@@ -118,9 +118,11 @@ def permutation_test(
         other_sums, other_counts = other_sums / other_counts, np.ones(len(sums))
     videos = len(sums)
 
+    exchange = np.stack([other_sums - sums, other_counts - counts], axis=1)
+
     def differences(swapped: Floats) -> Floats:
         """``(N, V)`` of 0 and 1: the absolute difference of the aggregates of each exchange."""
-        numerator, weight = swapped @ (other_sums - sums), swapped @ (other_counts - counts)
+        numerator, weight = (swapped @ exchange).T
         mine = (sums.sum() + numerator) / (counts.sum() + weight)
         theirs = (other_sums.sum() - numerator) / (other_counts.sum() - weight)
         return np.asarray(np.abs(mine - theirs), dtype=np.float64)
@@ -135,7 +137,8 @@ def permutation_test(
     block = max(1, _BLOCK // videos)
     found = 0
     for start in range(0, draws, block):
-        swapped = rng.integers(0, 2, size=(min(block, draws - start), videos)).astype(np.float64)
+        coins = rng.integers(0, 256, size=(min(block, draws - start), -(-videos // 8)), dtype=np.uint8)
+        swapped = np.unpackbits(coins, axis=1, count=videos).astype(np.float64)
         found += int((differences(swapped) >= least).sum())
     return (found + 1) / (draws + 1)
 
