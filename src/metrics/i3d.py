@@ -193,9 +193,7 @@ class PVCS(VideoMetric):
 
     def _compare(self, window: Tensor, reference: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         layers = self._layers(window)
-        terms = [
-            (layers[name].sub_(reference[name])).square_().sum(1).mean(dtype=torch.float64) for name in _LAYERS
-        ]
+        terms = [(layers[name].sub_(reference[name])).square_().sum(1).mean(dtype=torch.float64) for name in _LAYERS]
         return torch.stack(terms).sum(), layers["pooled"]
 
 

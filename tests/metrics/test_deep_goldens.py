@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from framewright.metrics import PVCS, VFID, FrameMetric, SetMetric, Shared, VideoPair, create_frame_metric, create_metric
+from framewright.metrics import (
+    PVCS,
+    VFID,
+    FrameMetric,
+    SetMetric,
+    Shared,
+    VideoPair,
+    create_frame_metric,
+    create_metric,
+)
 from torch import Tensor
 
 from ..recipes import write_recipe
 
 TRUNKS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small inputs: several threads would only wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

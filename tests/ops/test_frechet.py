@@ -56,5 +56,5 @@ def test_bad_sets() -> None:
         frechet_distance(x[0], x)
     with pytest.raises(ValueError, match="of 4 and 3 dimensions"):
         frechet_distance(x, x[:, :3])
-    with pytest.raises(ValueError, match="the first set .* not finite"):
+    with pytest.raises(ValueError, match=r"the first set .* not finite"):
         frechet_distance(x / 0, x)

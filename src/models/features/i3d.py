@@ -60,7 +60,9 @@ def _pad(x: Tensor, kernel: Size, stride: Size) -> Tensor:
 class _Unit(nn.Module):
     """Convolution, and where wanted normalisation and ReLU."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: Size, stride: Size = (1, 1, 1), plain: bool = False):
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: Size, stride: Size = (1, 1, 1), plain: bool = False
+    ):
         super().__init__()
         self.kernel, self.stride = kernel, stride
         self.conv3d = nn.Conv3d(channels_in, channels_out, kernel, stride, bias=plain)
@@ -189,7 +191,8 @@ class InceptionI3d(nn.Module):
             )
         x = self.endpoints(clips)["Mixed_5c"]
         x = self.logits(self.dropout(F.avg_pool3d(x, (2, 7, 7), stride=1)))
-        return x.mean((2, 3, 4))
+        means: Tensor = x.mean((2, 3, 4))
+        return means
 
 
 CARD = ModelCard(
