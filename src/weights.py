@@ -73,7 +73,7 @@ class OfficialWeights:
             raise ValueError(f"weights {self.tag!r}: {self.url!r} is not an http(s) address")
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
             raise ValueError(
-                f"weights {self.tag!r}: sha256 must be 64 lower-case hexadecimal digits, or at least the first 8 of them"
+                f"weights {self.tag!r}: sha256 must be 64 lower-case hexadecimal digits, or the first 8 or more"
             )
 
 

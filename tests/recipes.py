@@ -20,7 +20,7 @@ SLICES = {"alexnet": (0, 2, 5, 8, 10), "vgg16": (0, 4, 9, 16, 23), "squeezenet":
 
 def golden_tensor(key: str, shape: tuple[int, ...]) -> Array:
     """The rule of ``metrics/golden/golden.json``."""
-    z = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)  # noqa: NPY002
+    z = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)
     if len(shape) >= 2:
         return np.asarray(z * np.sqrt(2 / np.prod(shape[1:])))
     if key.endswith("running_var"):

@@ -1,11 +1,11 @@
 """Benchmarks: a data set, a protocol, methods and published numbers; a table with its uncertainty."""
 
+from .formats import plain_text
 from .methods import method_from_spec
 from .protocol import Protocol, load_protocol
 from .report import write_reports
 from .results import Results, read_results
 from .runner import Benchmark, Outcome, RunOptions, run
-from .tables import plain_text
 
 __all__ = [
     "Benchmark",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics as python_statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..core.errors import ConfigError, DataError, nearest
 from ..core.provenance import command_line, environment
 from .results import Cost, MethodResult, MetricResult, ProtocolRecord, Results, finite
-from .statistics import Floats, crossed_bootstrap, quantile_interval, t_interval
+from .statistics import Floats, MeanOver, crossed_bootstrap, quantile_interval, t_interval
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class _Statistics:
         """Of a row's value."""
         if not self.means(place, key):
             return None
-        if self.over_videos:
+        if self._has_videos(key):
             return quantile_interval(self._drawn(key)[place])
         return t_interval(self.means(place, key))
 
@@ -230,14 +230,21 @@ class _Statistics:
         if place == self.base or not ours or not theirs:
             return None
         mean = python_statistics.fmean(ours) - python_statistics.fmean(theirs)
-        if self.over_videos:
+        if self._has_videos(key):
             return Difference(mean, quantile_interval(self._drawn(key)[place] - self._drawn(key)[self.base]))
         return Difference(mean, t_interval(ours, theirs))
+
+    def _has_videos(self, key: str) -> bool:
+        """A value of the whole set, such as a Frechet distance, is not made of values per video."""
+        return self.over_videos and self._mean_over(key) != "set"
+
+    def _mean_over(self, key: str) -> Literal["frames", "videos", "set"]:
+        return self.protocol.mean_over_of(next(c for c in self.protocol.metrics if c.key == key))
 
     def _drawn(self, key: str) -> list[Floats]:
         if key not in self._replicates:
             rows = [self._sums(group, key) for group in self.groups]
-            mean_over = self.protocol.mean_over
+            mean_over: MeanOver = "videos" if self._mean_over(key) == "videos" else "frames"
             self._replicates[key] = crossed_bootstrap(rows, mean_over, resamples=self._resamples)
         return self._replicates[key]
 
@@ -281,6 +288,8 @@ class _Statistics:
             cost=Cost(
                 parameters=results[0].cost.parameters,
                 seconds_per_frame=python_statistics.median(seconds) if seconds else None,
+                macs_per_frame=results[0].cost.macs_per_frame,
+                peak_memory_mb=max((mb for r in results if (mb := r.cost.peak_memory_mb) is not None), default=None),
             ),
             **extra,
         )

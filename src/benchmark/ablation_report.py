@@ -8,22 +8,11 @@ from pathlib import Path
 
 from ..core.files import write_text
 from .ablation import Ablation
+from .formats import aligned, csv_text, escape_latex, escape_markdown, printable, videos_csv
 from .report import Written, render
 from .results import MetricColumn, write_results
 from .samples import Gallery
-from .tables import (
-    MISSING,
-    Cell,
-    Table,
-    aligned,
-    csv_text,
-    escape_latex,
-    escape_markdown,
-    heading,
-    make_table,
-    printable,
-    videos_csv,
-)
+from .tables import MISSING, Cell, Table, heading, make_table
 
 
 @dataclass(frozen=True)

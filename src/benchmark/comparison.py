@@ -118,9 +118,11 @@ def permutation_test(
         other_sums, other_counts = other_sums / other_counts, np.ones(len(sums))
     videos = len(sums)
 
+    exchange = np.stack([other_sums - sums, other_counts - counts], axis=1)
+
     def differences(swapped: Floats) -> Floats:
         """``(N, V)`` of 0 and 1: the absolute difference of the aggregates of each exchange."""
-        numerator, weight = swapped @ (other_sums - sums), swapped @ (other_counts - counts)
+        numerator, weight = (swapped @ exchange).T
         mine = (sums.sum() + numerator) / (counts.sum() + weight)
         theirs = (other_sums.sum() - numerator) / (other_counts.sum() - weight)
         return np.asarray(np.abs(mine - theirs), dtype=np.float64)
@@ -135,7 +137,8 @@ def permutation_test(
     block = max(1, _BLOCK // videos)
     found = 0
     for start in range(0, draws, block):
-        swapped = rng.integers(0, 2, size=(min(block, draws - start), videos)).astype(np.float64)
+        coins = rng.integers(0, 256, size=(min(block, draws - start), -(-videos // 8)), dtype=np.uint8)
+        swapped = np.unpackbits(coins, axis=1, count=videos).astype(np.float64)
         found += int((differences(swapped) >= least).sum())
     return (found + 1) / (draws + 1)
 
@@ -162,14 +165,14 @@ def least_p_value(videos: int, methods: int) -> float:
 def average_ranks(results: Results) -> dict[str, float]:
     """By method, the mean over the columns of its place; equal values share the mean of their places.
 
-    Only columns count that have a value of every method. Empty for fewer than two methods or such columns.
+    Only columns count that have a value of every method. Empty for fewer than three methods or two such columns.
     """
     keys = [
         column.key
         for column in results.protocol.metrics
         if all(method.metrics[column.key].mean is not None for method in results.methods)
     ]
-    if len(results.methods) < 2 or len(keys) < 2:
+    if len(results.methods) < 3 or len(keys) < 2:
         return {}
     places = np.zeros(len(results.methods))
     for key in keys:

@@ -28,6 +28,7 @@ class Problem:
         given: ground truth for metrics, by name.
         composite: known pixels of the result are taken from the targets.
         quantise: ``round`` or ``truncate``: the result is compared as 8-bit frames.
+        pairs_before: see :class:`framewright.metrics.VideoPair`.
     """
 
     sources: Tensor
@@ -37,6 +38,7 @@ class Problem:
     given: Mapping[str, Tensor] = field(default_factory=dict)
     composite: bool = False
     quantise: str | None = None
+    pairs_before: int = 0
 
     def chunks(self) -> Iterator[Chunk]:
         """The sources as a stream, with the mask where there is one."""

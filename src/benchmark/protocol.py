@@ -130,23 +130,37 @@ class Protocol(Section):
             value["composite"] = True
         return value
 
-    def choose(self, keys: Sequence[str] | None) -> Protocol:
+    def choose(self, keys: Sequence[str] | None, options: Mapping[str, Mapping[str, Any]] | None = None) -> Protocol:
         """The protocol with only some of its columns, and others that it does not have with their default options.
+
+        Args:
+            keys: of the columns wanted; None: its own.
+            options: by key, options that are added to those of the protocol. Another path to the weights is no change
+                worth mentioning; everything else is said below the table.
 
         Raises:
             ConfigError: no such metric.
         """
-        if keys is None:
-            return self
         own = {choice.key: choice for choice in self.metrics}
-        if list(keys) == list(own):
+        keys = list(own) if keys is None else keys
+        options = dict(options or {})
+        if list(keys) == list(own) and not options:
             return self
         known = sorted({*own, *list_metrics()})
         for key in keys:
             check_known(key, known, "metric")
-        columns = [own.get(key) or MetricChoice(key=key) for key in keys]
-        added = [key for key in keys if key not in own]
+        for key in options:
+            check_known(key, keys, "column")
+        columns = []
         lines = list(self.description)
+        for key in keys:
+            column = own.get(key) or MetricChoice(key=key)
+            more = dict(options.get(key, {}))
+            columns.append(column.model_copy(update={"options": {**column.options, **more}}))
+            told = ", ".join(f"{name}={value}" for name, value in more.items() if name != "weights")
+            if told:
+                lines.append(f"{key}: {told} instead of what the protocol says.")
+        added = [key for key in keys if key not in own]
         if added:
             plural = "are" if len(added) > 1 else "is"
             lines.append(f"{', '.join(added)} {plural} not part of the protocol; with default options.")

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ..core.files import write_json, write_text
-from .plots import colour, video_plot
+from .formats import latex, markdown, table_csv, videos_csv
+from .plots import look, video_plot
 from .results import MetricColumn, Results, write_results
 from .samples import Clip, Gallery, Still
-from .tables import heading, latex, make_table, markdown, number, table_csv, videos_csv
+from .tables import heading, make_table, number
 
-# larger clips are linked, so that the page stays light
-INLINE_CLIP_BYTES = 4 * 2**20
+# pictures and clips beyond it are linked, so that a browser can still open the page
+INLINE_BYTES = 48 * 2**20
+_LONG_NAME = 28
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ def write_reports(
     Args:
         results: of the evaluation.
         out: made if necessary.
-        gallery: pictures for the page; they are put into it, so that it can be sent as a single file.
+        gallery: pictures for the page; they are put into it, so that it can be sent as a single file, as long as
+            it does not get larger than :data:`INLINE_BYTES`.
         manifest: of the data set, written as ``data_manifest.json``.
 
     Raises:
@@ -69,7 +74,7 @@ def write_reports(
 
 
 def html(results: Results, gallery: Gallery, out: Path) -> str:
-    """The page: self-contained, without scripts from elsewhere, readable offline.
+    """The page: self-contained, readable offline and without JavaScript, which only adds sorting and the player.
 
     Args:
         results: of the evaluation.
@@ -82,41 +87,70 @@ def html(results: Results, gallery: Gallery, out: Path) -> str:
 def render(template: str, results: Results, gallery: Gallery, out: Path, **more: Any) -> str:
     """A page made of ``templates/<template>``, which knows the names in ``more`` beside those of every report."""
     import jinja2
+    import markupsafe
 
     templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     table = make_table(results)
+    embedder = _Embedder(out)
+    stills = [_still(still, embedder) for still in gallery.stills]
+    linked = len(embedder.linked)
+    clips = [_clip(clip, embedder) for clip in gallery.clips]
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    columns = _video_columns(results)
     page: str = templates.get_template(template).render(
         results=results,
         table=table,
-        headings=[heading(column) for column in table.columns],
-        colours=[colour(index) for index in range(len(results.methods))],
+        headings=[_unbroken(heading(column)) for column in table.columns],
+        long_names=max((len(method.name) for method in results.methods), default=0) > _LONG_NAME,
+        intervals=any(cell.interval for row in table.rows for cell in row.cells),
+        looks=[look(index) for index in range(len(results.methods))],
         plots=[plot for column in table.columns if (plot := video_plot(results, column)) is not None],
-        videos=_video_rows(results),
-        stills=[_still(still) for still in gallery.stills],
-        clips=[_clip(clip, out) for clip in gallery.clips],
+        videos=_video_rows(results, columns),
+        video_columns=columns,
+        column_heads={column.key: _unbroken(heading(column)) for column in columns},
+        stills=stills,
+        clips=clips,
+        clips_linked=len(embedder.linked) > linked,
         environment=_flat(results.environment),
+        style=markupsafe.Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=markupsafe.Markup(script),
+        # the page runs this script and no other, whatever a method or a video is called
+        script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         **more,
     )
     return page
 
 
-def _video_rows(results: Results) -> list[dict[str, Any]]:
+def _unbroken(text: str) -> str:
+    """A heading whose arrow never stands alone on a line."""
+    return "\N{NO-BREAK SPACE}".join(text.rsplit(" ", 1))
+
+
+def _video_columns(results: Results) -> list[MetricColumn]:
+    """The columns that have values per video."""
+    videos = [video for method in results.methods for video in method.videos.values()]
+    return [c for c in results.protocol.metrics if any(video.get(c.key) is not None for video in videos)]
+
+
+def _video_rows(results: Results, columns: Sequence[MetricColumn]) -> list[dict[str, Any]]:
     """Per video one list of cells, method by method and metric by metric; the best of a video is marked."""
     rows = []
-    for video in results.methods[0].videos if results.methods else ():
-        best = {column.key: _best(results, video, column) for column in results.protocol.metrics}
+    for video in results.methods[0].videos if results.methods and columns else ():
+        best = {column.key: _best(results, video, column) for column in columns}
         cells = []
         for method in results.methods:
-            for column in results.protocol.metrics:
+            for column in columns:
                 value = method.videos[video].get(column.key)
                 text = number(value, column)
-                cells.append({"text": text, "best": value is not None and text == best[column.key]})
+                marked = value is not None and text == best[column.key]
+                classes = [*(["best"] if marked else []), *(["starts"] if column is columns[0] else [])]
+                cells.append({"text": text, "number": value, "classes": " ".join(classes)})
         rows.append({"video": video, "cells": cells})
     return rows
 
@@ -129,39 +163,59 @@ def _best(results: Results, video: str, column: MetricColumn) -> str | None:
     return number(max(found) if column.higher_is_better else min(found), column)
 
 
-def _still(still: Still) -> dict[str, Any]:
+class _Embedder:
+    """Puts files into a page until it is large enough, and links the others relative to it."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out.resolve()
+        self.left = INLINE_BYTES
+        self.linked: list[Path] = []
+
+    def addresses(self, paths: Sequence[Path], kind: str) -> list[str]:
+        """Of files that belong together: all of them in the page, or none."""
+        size = sum(path.stat().st_size for path in paths)
+        if size <= self.left:
+            self.left -= size
+            return [f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}" for path in paths]
+        self.linked += paths
+        return [quote(self._relative(path)) for path in paths]
+
+    def _relative(self, path: Path) -> str:
+        try:
+            return path.resolve().relative_to(self.out).as_posix()
+        except ValueError:
+            return path.name
+
+
+def _still(still: Still, embedder: _Embedder) -> dict[str, Any]:
+    paths = [path for panel in still.panels for path in (panel.image, panel.error) if path is not None]
+    addresses = dict(zip(paths, embedder.addresses(paths, "image/jpeg"), strict=True))
     panels = [
         {
             "label": panel.label,
             "caption": panel.caption,
-            "image": _data_uri(panel.image, "image/jpeg"),
-            "error": _data_uri(panel.error, "image/jpeg") if panel.error is not None else None,
+            "image": addresses[panel.image],
+            "error": None if panel.error is None else addresses[panel.error],
         }
         for panel in still.panels
     ]
     return {"title": still.title, "video": still.video, "frame": still.frame, "panels": panels}
 
 
-def _clip(clip: Clip, out: Path) -> dict[str, Any]:
-    if clip.path.stat().st_size <= INLINE_CLIP_BYTES:
-        source, inline = _data_uri(clip.path, "video/mp4"), True
-    else:
-        try:
-            relative = clip.path.resolve().relative_to(out.resolve()).as_posix()
-        except ValueError:
-            relative = clip.path.name
-        source, inline = quote(relative), False
+def _clip(clip: Clip, embedder: _Embedder) -> dict[str, Any]:
+    """With one file per method, the file with all side by side stays out of the page."""
+    sources = embedder.addresses([track.path for track in clip.tracks] or [clip.path], "video/mp4")
+    labels = [track.label for track in clip.tracks]
     return {
         "video": clip.video,
         "labels": clip.labels,
-        "source": source,
-        "inline": inline,
-        "name": clip.path.name,
+        "source": sources[0],
+        "tracks": [{"label": label, "source": source} for label, source in zip(labels, sources, strict=False)],
+        "fps": clip.fps,
+        "frames": clip.frames,
+        "height": clip.size[0],
+        "width": clip.size[1],
     }
-
-
-def _data_uri(path: Path, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def _flat(environment: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics as python_statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -243,8 +243,12 @@ class _Run:
             self.costs[number] = Cost(parameters=state.method.parameters, **(cost or {}))
 
     def _problem(self, index: int) -> Problem:
-        video = self.benchmark.dataset[index]
-        return make_problem(video, self.protocol, self.options.device, self.options.precision)
+        dataset = self.benchmark.dataset
+        problem = make_problem(dataset[index], self.protocol, self.options.device, self.options.precision)
+        if any(column.metric is not None and column.metric.position_matters for column in self.columns):
+            counts = (dataset.frame_count(before) for before in range(index))
+            problem = replace(problem, pairs_before=sum(max(count - 1, 0) for count in counts))
+        return problem
 
     def _stills(self) -> None:
         """The worst and the median frame of the best method, as every method made them."""

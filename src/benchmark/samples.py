@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..core.files import safe_name
 from ..video import VideoWriter, write_image
 from ..video.montage import side_by_side, to_uint8
 from .problems import Problem
+from .results import MetricColumn
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -23,6 +25,9 @@ PANEL_WIDTH = 960
 CLIP_WIDTH = 3840
 ERROR_GAIN = 4
 JPEG_QUALITY = 92
+#: pictures take most of a page's bytes
+MOST_CASES = 12
+_INPUTS, _TARGET = "inputs", "target"
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,34 @@ class Still:
 
 
 @dataclass(frozen=True)
+class Track:
+    """One method's frames of a clip."""
+
+    label: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class Clip:
-    """One video of the set, all methods side by side."""
+    """One video of the set, as every method made it.
+
+    Attributes:
+        video: its id.
+        path: all methods side by side in one file.
+        labels: of what is side by side: ``inputs``, the methods, ``target``.
+        tracks: the same, one file each, frame by frame in step; empty: there is only ``path``.
+        fps: of all files.
+        frames: of each file.
+        size: height and width of the tracks.
+    """
 
     video: str
     path: Path
     labels: tuple[str, ...]
+    tracks: tuple[Track, ...] = ()
+    fps: float = 0.0
+    frames: int = 0
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass
@@ -88,7 +115,9 @@ def shrink(frames: Tensor, width: int) -> Tensor:
 
 
 def write_clip(folder: Path, problem: Problem, kept: Mapping[str, Pictures], *, limit: int, fps: int) -> Clip:
-    """Write ``<folder>/<video>.mp4``: what the methods saw, each method, the target.
+    """Write what the methods saw, each method, and the target: one file each, and one with all side by side.
+
+    The files are ``<folder>/<video>.tracks/<label>.mp4`` and ``<folder>/<video>.mp4``.
 
     Args:
         folder: made if necessary.
@@ -98,27 +127,41 @@ def write_clip(folder: Path, problem: Problem, kept: Mapping[str, Pictures], *, 
         fps: speed of the clip; slow, so that single frames can be judged.
     """
     count = min(limit, len(problem.targets))
-    width = min(PANEL_WIDTH, CLIP_WIDTH // (len(kept) + 2))
-    small = Problem(shrink(problem.sources, width), problem.targets, problem.context)
-    preview = shrink(torch.stack([problem.preview(index) for index in range(count)]), width)
-    columns = {"inputs": small.playback(preview)}
-    for name, pictures in kept.items():
-        frames = torch.from_numpy(pictures[:count]).permute(0, 3, 1, 2).float() / 255
-        columns[_free_label(name, columns)] = small.playback(shrink(frames, width))
-    columns["target"] = small.playback(shrink(problem.targets[:count], width))
-    montage = side_by_side(columns)
     video = problem.context.video_id
+    place = folder / f"{safe_name(video)}.tracks"
+    small = dataclasses.replace(problem, sources=shrink(problem.sources, PANEL_WIDTH))
+    width = min(PANEL_WIDTH, CLIP_WIDTH // (len(kept) + 2))
+    columns: dict[str, Tensor] = {}
+    tracks = []
+    frames = small.sources
+    for label, outputs in _outputs(problem, kept, count):
+        frames = small.playback(outputs)
+        tracks.append(Track(label, place / f"{safe_name(label)}.mp4"))
+        _write_video(tracks[-1].path, to_uint8(frames), fps)
+        # in one row, many methods are smaller than each on its own
+        columns[label] = shrink(frames, width)
     path = folder / f"{safe_name(video)}.mp4"
-    with VideoWriter(path, fps=fps, size=(montage.shape[1], montage.shape[2])) as writer:
-        writer.write(montage)
-    return Clip(video, path, tuple(columns))
+    _write_video(path, side_by_side(columns), fps)
+    size = (int(frames.shape[-2]), int(frames.shape[-1]))
+    return Clip(video, path, tuple(columns), tuple(tracks), float(fps), len(frames), size)
 
 
-def _free_label(name: str, taken: Mapping[str, Tensor]) -> str:
-    label = name
-    while label in taken or label == "target":
-        label += " (method)"
-    return label
+def _outputs(problem: Problem, kept: Mapping[str, Pictures], count: int) -> Iterator[tuple[str, Tensor]]:
+    """Labels and ``(count, 3, h, w)`` in the size of a panel, one after the other to keep memory small."""
+    yield _INPUTS, torch.cat([shrink(problem.preview(index)[None], PANEL_WIDTH) for index in range(count)])
+    taken = {_INPUTS, _TARGET}
+    for name, pictures in kept.items():
+        label = name
+        while label in taken:
+            label += " (method)"
+        taken.add(label)
+        yield label, shrink(torch.from_numpy(pictures[:count]).permute(0, 3, 1, 2).float() / 255, PANEL_WIDTH)
+    yield _TARGET, shrink(problem.targets[:count], PANEL_WIDTH)
+
+
+def _write_video(path: Path, frames: Pictures, fps: int) -> None:
+    with VideoWriter(path, fps=fps, size=(frames.shape[1], frames.shape[2])) as writer:
+        writer.write(frames)
 
 
 def write_still(
@@ -142,9 +185,9 @@ def write_still(
     video = problem.context.video_id
     place = folder / f"{safe_name(video)}_{index:05d}"
     target = problem.targets[index]
-    shown: list[tuple[str, str, str, Tensor]] = [("inputs", "", "_inputs", problem.preview(index))]
+    shown: list[tuple[str, str, str, Tensor]] = [(_INPUTS, "", "_inputs", problem.preview(index))]
     shown += [(name, captions.get(name, ""), safe_name(name), frame) for name, frame in predictions.items()]
-    shown.append(("target", "", "_target", target))
+    shown.append((_TARGET, "", "_target", target))
     panels = []
     for label, caption, stem, frame in shown:
         image = place / f"{stem}.jpg"
@@ -166,15 +209,18 @@ def _error_map(frame: Tensor, target: Tensor) -> Pictures:
     return np.asarray(cv2.applyColorMap(gray, cv2.COLORMAP_INFERNO)[..., ::-1], dtype=np.uint8)
 
 
-def pick_frames(values: Sequence[Sequence[float | None]], higher_is_better: bool) -> dict[str, tuple[int, int]]:
-    """The worst and the median frame of a data set.
+def pick_frames(
+    values: Sequence[Sequence[float | None]], higher_is_better: bool, *, ends: bool = False
+) -> dict[str, tuple[int, int]]:
+    """The worst and the median frame of a data set, or the worst and the best.
 
     Args:
         values: per video, per frame.
         higher_is_better: direction of the values.
+        ends: the best instead of the median.
 
     Returns:
-        ``{"worst": (video, frame), "median": (video, frame)}``; empty if nothing was measured. A single frame
+        ``{"worst": (video, frame), "median" or "best": (video, frame)}``; empty if nothing was measured. A single frame
         is only returned once, as the worst.
     """
     ranked = sorted(
@@ -187,5 +233,68 @@ def pick_frames(values: Sequence[Sequence[float | None]], higher_is_better: bool
         return {}
     picked = {"worst": ranked[0][1:]}
     if len(ranked) > 1:
-        picked["median"] = ranked[len(ranked) // 2][1:]
+        picked["best" if ends else "median"] = ranked[-1 if ends else len(ranked) // 2][1:]
     return picked
+
+
+@dataclass(frozen=True)
+class Case:
+    """A frame that is worth looking at.
+
+    Attributes:
+        video: place in the data set.
+        frame: of its output.
+        title: why it is shown.
+    """
+
+    video: int
+    frame: int
+    title: str
+
+
+def pick_cases(
+    values: Mapping[str, Sequence[Sequence[float | None]]],
+    columns: Sequence[MetricColumn],
+    methods: Mapping[str, str],
+    lengths: Sequence[int],
+    most: int = MOST_CASES,
+) -> list[Case]:
+    """The worst and the best case of the best method of every column.
+
+    Where two columns pick the same frame, it is one case. Where there are too many columns, the first ones and the
+    worst cases come first.
+
+    Args:
+        values: by column key, per video, one value per item; columns without values are left out.
+        columns: of the table.
+        methods: by column key, the name of the method whose values these are.
+        lengths: output frames of each video.
+        most: number of cases.
+    """
+    titles: dict[tuple[int, int], dict[tuple[str, str], list[str]]] = {}
+    picked = {c.key: pick_frames(values[c.key], c.higher_is_better, ends=True) for c in columns if c.key in values}
+    for role in ("worst", "best"):
+        for column in columns:
+            if role in picked.get(column.key, {}):
+                video, item = picked[column.key][role]
+                frame = _frame_of_item(item, column.items, len(values[column.key][video]), lengths[video])
+                reasons = titles.setdefault((video, frame), {})
+                reasons.setdefault((role, methods[column.key]), []).append(column.label)
+    cases = []
+    for (video, frame), reasons in list(titles.items())[:most]:
+        parts = [f"{role} case of {method} ({', '.join(labels)})" for (role, method), labels in reasons.items()]
+        title = "; ".join(parts)
+        cases.append(Case(video, frame, title[0].upper() + title[1:]))
+    return cases
+
+
+def _frame_of_item(item: int, items: str, count: int, length: int) -> int:
+    """The output frame to show for one of ``count`` items of a video."""
+    match items:
+        case "frame":
+            frame = item
+        case "pair":
+            frame = item + 1
+        case _:
+            frame = int((item + 0.5) * length / count)
+    return min(frame, length - 1)

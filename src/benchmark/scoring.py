@@ -40,7 +40,7 @@ class Column:
     @property
     def identity(self) -> str:
         """Short hash of everything that a stored value depends on besides the frames."""
-        weights = getattr(self.metric, "weights_sha256", None)
+        weights = None if self.metric is None else self.metric.weights_sha256
         return sha256_json({"metric": self.record.metric, "options": self.record.options, "weights": weights})[:12]
 
 
@@ -142,6 +142,7 @@ def score(
             None if problem.mask is None else problem.mask.to(device),
             video_id=row.video_id,
             truth=truth if truth is not None else Shared(),
+            pairs_before=problem.pairs_before,
             given={name: value.to(device) for name, value in problem.given.items()},
         )
     except ValueError as error:
@@ -193,12 +194,7 @@ def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row,
     try:
         metric.check(pair)
         if isinstance(metric, SetMetric):
-            real = pair.truth.get(
-                f"features of {key}",
-                {"column": column.identity},
-                lambda: {"features": metric.features(pair.target, pair.truth).float().cpu()},
-                keep=True,
-            )["features"]
+            real = metric.features(pair.target, pair.truth).float().cpu()
             predicted = metric.features(pair.prediction, pair.made).float().cpu()
             if not bool(torch.isfinite(predicted).all() and torch.isfinite(real).all()):
                 raise _not_a_number(key, method, row.video_id)

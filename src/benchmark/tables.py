@@ -1,16 +1,15 @@
-"""The table of an evaluation as cells, and as text, Markdown, LaTeX and CSV."""
+"""The table of an evaluation as formatted cells; the formats print them."""
 
 from __future__ import annotations
 
-import csv
-import io
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .results import MethodResult, MetricColumn, Results
+from .comparison import LEVEL, least_p_value
+from .results import MethodResult, MetricColumn, MetricResult, Results
 
 MISSING = "-"
+TIED = "†"
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,17 @@ class Cell:
         interval: ``[low, high]``, or empty.
         rank: 1 for the best, 2 for the second (of three and more methods), 0 otherwise. Equal printed
             values share a rank.
+        tied: whether the difference to the best of the column may be chance.
+        p_value: of that difference, as text; empty for the best and where nothing was tested.
+        number: the value in full precision, to sort by.
     """
 
     value: str
     interval: str = ""
     rank: int = 0
+    tied: bool = False
+    p_value: str = ""
+    number: float | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,23 @@ class PublishedCell:
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A column beside the metrics: what a method costs, and its average rank.
+
+    Attributes:
+        heading: for people.
+        key: in CSV.
+        of: its value of a method, None where it is not known.
+        text: of a value.
+    """
+
+    heading: str
+    key: str
+    of: Callable[[MethodResult], float | None]
+    text: Callable[[float], str]
+
+
+@dataclass(frozen=True)
 class TableRow:
     """One method."""
 
@@ -47,7 +69,7 @@ class TableRow:
     cells: tuple[Cell, ...]
     published: tuple[PublishedCell | None, ...]
     parameters: str
-    milliseconds: str
+    extras: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,7 @@ class Table:
         columns: one per metric.
         rows: one per method.
         has_published: per column, whether any method has a published value.
+        extras: the columns after the metrics that have a value of any method.
         reasons: a line per metric that is missing, with reason and remedy.
         notes: the protocol block.
         sources: where published values are printed.
@@ -66,6 +89,7 @@ class Table:
     columns: tuple[MetricColumn, ...]
     rows: tuple[TableRow, ...]
     has_published: tuple[bool, ...]
+    extras: tuple[Extra, ...]
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     sources: tuple[str, ...]
@@ -75,10 +99,11 @@ def make_table(results: Results) -> Table:
     """Format a whole evaluation."""
     columns = tuple(results.protocol.metrics)
     marked = {column.key: ranks(results, column) for column in columns}
-    rows = tuple(_row(method, columns, marked) for method in results.methods)
+    extras = tuple(e for e in EXTRAS if any(e.of(method) is not None for method in results.methods))
+    rows = tuple(_row(method, columns, marked, extras) for method in results.methods)
     has_published = tuple(any(row.published[index] for row in rows) for index in range(len(columns)))
     sources = dict.fromkeys(cell.source for row in rows for cell in row.published if cell is not None)
-    return Table(columns, rows, has_published, _reasons(results), _notes(results), tuple(sources))
+    return Table(columns, rows, has_published, extras, _reasons(results), _notes(results), tuple(sources))
 
 
 def heading(column: MetricColumn, up: str = "↑", down: str = "↓") -> str:
@@ -92,14 +117,16 @@ def number(value: float | None, column: MetricColumn) -> str:
     return MISSING if value is None else f"{value:.{column.decimals}f}"
 
 
-def _row(method: MethodResult, columns: Sequence[MetricColumn], ranks: dict[str, dict[str, int]]) -> TableRow:
+def _row(
+    method: MethodResult,
+    columns: Sequence[MetricColumn],
+    ranks: dict[str, dict[str, int]],
+    extras: Sequence[Extra],
+) -> TableRow:
     cells, published = [], []
     for column in columns:
         result = method.metrics[column.key]
-        interval = ""
-        if result.ci95 is not None:
-            interval = f"[{number(result.ci95[0], column)}, {number(result.ci95[1], column)}]"
-        cells.append(Cell(number(result.mean, column), interval, ranks[column.key].get(method.name, 0)))
+        cells.append(_cell(result, column, ranks[column.key].get(method.name, 0)))
         reference = None
         if result.published is not None:
             difference = ""
@@ -107,15 +134,26 @@ def _row(method: MethodResult, columns: Sequence[MetricColumn], ranks: dict[str,
                 difference = f"{result.mean - result.published.value:+.{column.decimals}f}"
             reference = PublishedCell(number(result.published.value, column), difference, result.published.source)
         published.append(reference)
-    seconds = method.cost.seconds_per_frame
+    values = [(extra, extra.of(method)) for extra in extras]
     return TableRow(
         method.name,
         method.source,
         tuple(cells),
         tuple(published),
         count_text(method.cost.parameters),
-        MISSING if seconds is None else f"{seconds * 1000:.3g}" if seconds < 1 else f"{seconds * 1000:.0f}",
+        tuple(Cell(MISSING if value is None else extra.text(value), number=value) for extra, value in values),
     )
+
+
+def _cell(result: MetricResult, column: MetricColumn, rank: int) -> Cell:
+    interval = ""
+    if result.ci95 is not None:
+        interval = f"[{number(result.ci95[0], column)}, {number(result.ci95[1], column)}]"
+    p_value = ""
+    if result.p_value is not None:
+        p_value = "p < 0.001" if result.p_value < 0.001 else f"p = {result.p_value:.3f}"
+    tied = result.p_value is not None and result.p_value > LEVEL
+    return Cell(number(result.mean, column), interval, rank, tied, p_value, result.mean)
 
 
 def ranks(results: Results, column: MetricColumn) -> dict[str, int]:
@@ -139,6 +177,23 @@ def count_text(parameters: int | None) -> str:
     return f"{parameters / 1e3:.1f} k" if parameters >= 1000 else str(parameters)
 
 
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.3g}" if seconds < 1 else f"{seconds * 1000:.0f}"
+
+
+def _giga(count: float) -> str:
+    return f"{count / 1e9:.3g}" if count < 1e12 else f"{count / 1e9:.0f}"
+
+
+EXTRAS = (
+    Extra("average rank", "average_rank", lambda method: method.average_rank, lambda rank: f"{rank:.2f}"),
+    Extra("parameters", "parameters", lambda method: method.cost.parameters, lambda count: count_text(int(count))),
+    Extra("MACs/frame (G)", "macs_per_frame", lambda method: method.cost.macs_per_frame, _giga),
+    Extra("ms/frame", "seconds_per_frame", lambda method: method.cost.seconds_per_frame, _milliseconds),
+    Extra("peak memory (MB)", "peak_memory_mb", lambda method: method.cost.peak_memory_mb, lambda mb: f"{mb:.0f}"),
+)
+
+
 def _reasons(results: Results) -> tuple[str, ...]:
     lines: dict[str, None] = {}
     for column in results.protocol.metrics:
@@ -156,167 +211,33 @@ def _notes(results: Results) -> tuple[str, ...]:
     frames = max((metric.n_frames for metric in metrics), default=0)
     counted = f"{videos} video{'' if videos == 1 else 's'}, {frames} frame{'' if frames == 1 else 's'}"
     head = f"{results.dataset}: {counted}; protocol {results.protocol.title}."
-    return (head, *results.protocol.description)
+    return (head, *results.protocol.description, *_test_notes(results))
 
 
-def printable(text: str) -> str:
-    """One line without control characters (a method's name must not steer a terminal)."""
-    return "".join(" " if char.isspace() else char for char in text if char.isspace() or char.isprintable())
-
-
-def _grid(table: Table, name: Callable[[TableRow], str], value: Callable[[Cell], str]) -> list[list[str]]:
-    """Headings and rows with everything that the plain formats show."""
-    head = ["method"]
-    for column, published in zip(table.columns, table.has_published, strict=True):
-        head += [heading(column), "published"] if published else [heading(column)]
-    grid = [[*head, "parameters", "ms/frame"]]
-    for row in table.rows:
-        line = [name(row)]
-        for cell, reference, shown in zip(row.cells, row.published, table.has_published, strict=True):
-            line.append(value(cell))
-            if shown:
-                line.append(_reference(reference))
-        grid.append([*line, row.parameters, row.milliseconds])
-    return grid
-
-
-def _reference(cell: PublishedCell | None) -> str:
-    if cell is None:
-        return MISSING
-    return f"{cell.value} ({cell.difference})" if cell.difference else cell.value
-
-
-def plain_text(results: Results) -> str:
-    """An aligned table for a terminal; ``*`` marks the best value of a column."""
-    table = make_table(results)
-
-    def value(cell: Cell) -> str:
-        mark = "*" if cell.rank == 1 else " "
-        return f"{cell.value}{mark} {cell.interval}".rstrip() if cell.interval else f"{cell.value}{mark}".rstrip()
-
-    grid = _grid(table, lambda row: printable(row.name), value)
-    lines = aligned(grid)
-    lines += ["", *(printable(note) for note in table.notes)]
-    lines += [f"{MISSING} {printable(reason)}" for reason in table.reasons]
-    lines += [f"published: {printable(source)}" for source in table.sources]
-    return "\n".join(lines) + "\n"
-
-
-def aligned(grid: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table for a terminal: the first is the heading."""
-    widths = [max(_width(line[index]) for line in grid) for index in range(len(grid[0]))]
-    lines = ["  ".join(_pad(cell, width) for cell, width in zip(line, widths, strict=True)) for line in grid]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return [line.rstrip() for line in lines]
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
-def markdown(results: Results) -> str:
-    """A Markdown table; the best value is bold, the second underlined."""
-    table = make_table(results)
-
-    def value(cell: Cell) -> str:
-        marked = {1: f"**{cell.value}**", 2: f"<u>{cell.value}</u>"}.get(cell.rank, cell.value)
-        return f"{marked} {cell.interval}".rstrip()
-
-    grid = _grid(table, lambda row: escape_markdown(row.name), value)
-    lines = [f"| {' | '.join(line)} |" for line in grid]
-    lines.insert(1, "|" + "|".join([" --- "] + [" ---: "] * (len(grid[0]) - 1)) + "|")
-    lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes)]
-    lines += [f"- `{MISSING}` {escape_markdown(reason)}" for reason in table.reasons]
-    lines += [f"- published: {escape_markdown(source)}" for source in table.sources]
-    return "\n".join(lines) + "\n"
-
-
-def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it stands."""
-    text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join(f"\\{char}" if char in "\\`*_[]|" else char for char in text)
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-}
-
-
-def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it stands."""
-    return "".join(_LATEX.get(char, char) for char in printable(text))
-
-
-def latex(results: Results) -> str:
-    """A ``tabular`` for the booktabs package; the best value is bold, the second underlined."""
-    table = make_table(results)
-    marks = {1: r"\textbf{%s}", 2: r"\underline{%s}"}
-
-    def value(cell: Cell) -> str:
-        text = marks.get(cell.rank, "%s") % ("--" if cell.value == MISSING else cell.value)
-        return rf"{text} {{\scriptsize {cell.interval}}}" if cell.interval else text
-
-    heads = ["Method"]
-    for column, published in zip(table.columns, table.has_published, strict=True):
-        arrow = r"$\uparrow$" if column.higher_is_better else r"$\downarrow$"
-        unit = f" ({escape_latex(column.unit)})" if column.unit else ""
-        heads += [f"{escape_latex(column.label)}{unit} {arrow}", *(["published"] if published else [])]
-    lines = [f"% {printable(note)}" for note in (*table.notes, *table.reasons, *table.sources)]
-    lines += [
-        rf"\begin{{tabular}}{{l{'c' * (len(heads) - 1)}}}",
-        r"\toprule",
-        " & ".join(heads) + r" \\",
-        r"\midrule",
-    ]
-    for row in table.rows:
-        cells = [escape_latex(row.name)]
-        for cell, reference, shown in zip(row.cells, row.published, table.has_published, strict=True):
-            cells.append(value(cell))
-            if shown:
-                cells.append(reference.value if reference else "--")
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def table_csv(results: Results) -> str:
-    """One line per method, numbers in full precision; empty fields where there is no value."""
-    head = ["method"]
-    for column in results.protocol.metrics:
-        head += [f"{column.key}{part}" for part in ("", "_ci95_low", "_ci95_high", "_videos", "_frames", "_published")]
-    lines: list[list[object]] = [[*head, "parameters", "seconds_per_frame", "source", "weights_sha256"]]
+def _test_notes(results: Results) -> list[str]:
+    """What the marks of the tests mean, and what was not tested."""
+    notes = []
+    columns = results.protocol.metrics
+    tests = {c.key: sum(m.metrics[c.key].p_value is not None for m in results.methods) for c in columns}
+    how = "two-sided paired permutation test over videos, Holm-corrected for the number of methods"
+    found = [p for m in results.methods for metric in m.metrics.values() if (p := metric.p_value) is not None]
+    if any(p_value > LEVEL for p_value in found):
+        notes.append(f"{TIED}: may be as good as the best of its column (p > {LEVEL:g}; {how}).")
+    elif found:
+        notes.append(f"Every tested method differs from the best of its column (p <= {LEVEL:g}; {how}).")
+    hopeless = []
+    for column in columns:
+        videos = min((m.metrics[column.key].n for m in results.methods if m.metrics[column.key].n), default=0)
+        if tests[column.key] and least_p_value(videos, tests[column.key]) > LEVEL:
+            hopeless.append(column.label)
+    if hopeless:
+        notes.append(f"Too few videos to tell so many methods from the best by this test: {', '.join(hopeless)}.")
+    untested: dict[str, dict[str, None]] = {}
     for method in results.methods:
-        line: list[object] = [method.name]
-        for column in results.protocol.metrics:
-            result = method.metrics[column.key]
-            published = None if result.published is None else result.published.value
-            line += [result.mean, *(result.ci95 or (None, None)), result.n, result.n_frames, published]
-        cost = method.cost
-        lines.append([*line, cost.parameters, cost.seconds_per_frame, method.source, method.weights_sha256])
-    return csv_text(lines)
-
-
-def videos_csv(results: Results) -> str:
-    """One line per video and method."""
-    keys = [column.key for column in results.protocol.metrics]
-    lines: list[list[object]] = [["video", "method", *keys]]
-    for video in results.methods[0].videos if results.methods else ():
-        lines += [[video, m.name, *(m.videos[video].get(key) for key in keys)] for m in results.methods]
-    return csv_text(lines)
-
-
-def csv_text(lines: Sequence[Sequence[object]]) -> str:
-    """Lines as CSV; None is an empty field."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(lines)
-    return buffer.getvalue()
+        for column in columns:
+            if reason := method.metrics[column.key].p_reason:
+                untested.setdefault(reason, {})[column.label] = None
+    notes += [f"Not tested against the best: {', '.join(labels)} ({reason})." for reason, labels in untested.items()]
+    if any(method.average_rank is not None for method in results.methods):
+        notes.append("Average rank: mean place over the columns that have a value of every method.")
+    return notes

@@ -41,8 +41,8 @@ class TableLoggerSection(Section):
 class EvaluateSection(Section):
     """A whole configuration of ``evaluate.py``.
 
-    ``metrics`` are the columns wanted, null for those of the protocol. ``gt`` and ``masks`` belong to
-    ``benchmark=folders``.
+    ``metrics`` are the columns wanted, null for those of the protocol; ``metric_options`` adds options to them. ``gt``
+    and ``masks`` belong to ``benchmark=folders``.
     ``published_when`` holds the values of ``data`` with which published numbers of the benchmark belong in the table.
     """
 
@@ -52,6 +52,7 @@ class EvaluateSection(Section):
     protocol: dict[str, Any]
     methods: dict[str, Any] = {}
     metrics: list[str] | None = None
+    metric_options: dict[str, dict[str, Any]] = {}
     gt: str | None = None
     masks: str | None = None
     out: str | None = None
@@ -103,19 +104,19 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     Raises:
         FramewrightError: anything wrong with the configuration, the data, a method or the output folder.
     """
+    from ..benchmark.formats import plain_text
     from ..benchmark.methods import method_from_spec
     from ..benchmark.protocol import Protocol
     from ..benchmark.report import write_reports
     from ..benchmark.runner import Benchmark, RunOptions
     from ..benchmark.runner import run as run_benchmark
-    from ..benchmark.tables import plain_text
     from ..core.files import make_directory
     from ..datamodules.evaluation_sets import create_evaluation_set
 
     group = group or Group()
     first = group.rank == 0
     config = parse_section(EvaluateSection, values)
-    protocol = Protocol.from_mapping(config.protocol).choose(config.metrics)
+    protocol = Protocol.from_mapping(config.protocol).choose(config.metrics, config.metric_options)
     device = choose_device(config.device, group)
     if not config.methods:
         raise ConfigError("nothing to evaluate: give at least one method, for example methods.average=frame_average")
@@ -156,7 +157,7 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     written = write_reports(outcome.results, out, outcome.gallery, outcome.manifest)
     print(f"\n{plain_text(outcome.results)}")
     for name, (computed, known) in outcome.truth.items():
-        print(f"ground truth: {name} of {computed} videos computed, of {known} known from {options.cache}")
+        print(f"ground truth: {name} computed for {computed} videos, known for {known}")
     if outcome.cached:
         print(f"{outcome.cached} of {outcome.cached + outcome.computed} rows were known from {options.cache}")
     print(f"results: {written.results}\nreport:  {written.html}")

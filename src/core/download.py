@@ -63,8 +63,7 @@ def download(url: str, target: Path, *, sha256: str, size: int | None = None) ->
         part.unlink(missing_ok=True)
         if not resumed:
             raise TransferError(
-                f"{url}: this is not the expected file, its sha256 is {digest} instead of "
-                f"{sha256}; it was removed",
+                f"{url}: this is not the expected file, its sha256 is {digest} instead of {sha256}; it was removed",
                 final=True,
             )
         # the resumed half may have been of an older file: one more try from the start

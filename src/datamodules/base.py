@@ -69,6 +69,10 @@ class EvaluationDataset(ABC):
     def __getitem__(self, index: int) -> EvaluationVideo:
         """Load video ``index``; raises ``IndexError`` past the end."""
 
+    def frame_count(self, index: int) -> int:
+        """Number of frames of video ``index``; sets that know it without decoding say so here."""
+        return len(self[index].frames)
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """A JSON-able manifest of the videos (ids, frame counts, hashes)."""

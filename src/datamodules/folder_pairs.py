@@ -93,6 +93,12 @@ class FolderPairs(EvaluationDataset):
             return EvaluationVideo(source.id, frames)
         return EvaluationVideo(source.id, frames, {"mask": self._masks(source, frames, total)})
 
+    def frame_count(self, index: int) -> int:
+        """Number of frames of video ``index``."""
+        source = self._sources[index]
+        with open_video(source.frames, only=source.only) as reader:
+            return len(reader) if self.max_frames is None else min(len(reader), self.max_frames)
+
     def describe(self) -> dict[str, Any]:
         """Ids with the SHA-256 of their frames' and masks' files."""
         videos = {

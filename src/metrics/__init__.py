@@ -9,31 +9,47 @@ from typing import Any, NamedTuple
 from ..core.errors import ConfigError, nearest
 from .base import BenchmarkMetric, FrameMetric, SetMetric, ValueMetric, VideoMetric
 from .fid import FID
+from .fsim import FSIM, FSIMc
 from .i3d import FVD, PVCS, VFID, VFIDClips
 from .interpolation_error import InterpolationError
 from .lpips import LPIPS
+from .ms_ssim import MultiScaleSSIM
+from .niqe import NIQE
 from .pair import Shared, VideoPair
-from .psnr import PSNR, LumaPSNR
-from .ssim import SSIM, SSIMRife
+from .pcons import MaskedPatchConsistencyPSNR, PatchConsistencyPSNR, PatchConsistencySSIM
+from .psnr import PSNR, HolePSNR, LumaPSNR, PooledPSNR
+from .ssim import SSIM, SSIMRife, UniformSSIM
+from .tof import TemporalFlowDifference
 from .warp_error import SOURCES as _FLOW_SOURCES
 from .warp_error import WarpError, WarpErrorMask
 
 __all__ = [
     "FID",
+    "FSIM",
     "FVD",
     "LPIPS",
+    "NIQE",
     "PSNR",
     "PVCS",
     "SSIM",
     "VFID",
     "BenchmarkMetric",
+    "FSIMc",
     "FrameMetric",
+    "HolePSNR",
     "InterpolationError",
     "LumaPSNR",
+    "MaskedPatchConsistencyPSNR",
     "MetricEntry",
+    "MultiScaleSSIM",
+    "PatchConsistencyPSNR",
+    "PatchConsistencySSIM",
+    "PooledPSNR",
     "SSIMRife",
     "SetMetric",
     "Shared",
+    "TemporalFlowDifference",
+    "UniformSSIM",
     "VFIDClips",
     "ValueMetric",
     "VideoMetric",
@@ -55,7 +71,12 @@ class MetricEntry(NamedTuple):
 
 
 _METRICS: dict[str, MetricEntry] = {
-    m.key: MetricEntry(m, {}) for m in (PSNR, LumaPSNR, SSIM, SSIMRife, InterpolationError)
+    m.key: MetricEntry(m, {})
+    for m in (
+        *(PSNR, LumaPSNR, PooledPSNR, HolePSNR, InterpolationError),
+        *(SSIM, SSIMRife, UniformSSIM, MultiScaleSSIM, FSIM, FSIMc),
+        *(NIQE, PatchConsistencyPSNR, MaskedPatchConsistencyPSNR, PatchConsistencySSIM, TemporalFlowDifference),
+    )
 }
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (FID, VFID, VFIDClips, PVCS, FVD)}
 _METRICS |= {f"lpips_{net}": MetricEntry(LPIPS, {"net": net}) for net in ("alex", "vgg", "squeeze")}

@@ -20,9 +20,12 @@ __all__ = [
     "VideoMetric",
     "check_frames",
     "round_to_8bit",
+    "to_double",
 ]
 
 Items = Literal["frame", "pair", "clip", "video"]
+
+_CHUNK = 8  # frames measured at a time: memory does not grow with the length of a video
 
 
 class BenchmarkMetric(Metric):
@@ -35,6 +38,9 @@ class BenchmarkMetric(Metric):
         items: what one value belongs to: a frame, a pair of consecutive frames, a clip, a whole video.
         needs_mask: it cannot be measured without masks of the holes.
         minimum_frames: of a video.
+        weights_sha256: of the weights it looks through, None where there are none.
+        position_matters: a video's values depend on how many pairs of frames precede it in the set
+            (:attr:`VideoPair.pairs_before`); a cache of values has to take that into its key.
     """
 
     is_differentiable = False
@@ -45,7 +51,9 @@ class BenchmarkMetric(Metric):
     decimals: int = 4
     items: ClassVar[Items] = "frame"
     needs_mask: ClassVar[bool] = False
-    minimum_frames: ClassVar[int] = 1
+    minimum_frames: int = 1
+    position_matters: ClassVar[bool] = False
+    weights_sha256: str | None = None
 
     def check(self, pair: VideoPair) -> None:
         """Raise ``ValueError`` where a video does not give what the metric needs; the message says what."""
@@ -66,7 +74,7 @@ class BenchmarkMetric(Metric):
 
 
 class ValueMetric(BenchmarkMetric):
-    """A metric whose aggregate is a mean of values.
+    """A metric whose aggregate is a mean of values, or a function of that mean (:meth:`finish`).
 
     The running sum is float64 and the count int64; they stay so whatever precision a model that holds the
     metric is converted to. Both are summed over processes.
@@ -94,13 +102,12 @@ class ValueMetric(BenchmarkMetric):
         return counted.sum(dtype=torch.float64), torch.tensor(counted.numel(), device=values.device)
 
     def finish(self, mean: float) -> float:
-        """What becomes of a mean of values in the end; monotone. Here nothing."""
+        """The figure of the table for a mean of values, over a video or a set; here the mean itself."""
         return mean
 
     def mean_of(self, values: Tensor) -> Tensor:
         """What :meth:`compute` would give for these values: float64, NaN where none counts."""
-        total, count = self.summarise(values)
-        return total / count
+        return self._finished(*self.summarise(values))
 
     def add(self, values: Tensor) -> None:
         """Let values into the mean."""
@@ -109,8 +116,14 @@ class ValueMetric(BenchmarkMetric):
         self.count = self.count + count.to(self.count.device)
 
     def compute(self) -> Tensor:
-        """The mean over all values so far as a float64 scalar; NaN before the first."""
-        return self.total / self.count
+        """The finished mean over all values so far as a float64 scalar; NaN before the first."""
+        return self._finished(self.total, self.count)
+
+    def _finished(self, total: Tensor, count: Tensor) -> Tensor:
+        mean = total / count
+        if type(self).finish is ValueMetric.finish:
+            return mean  # spares accelerators a wait
+        return mean.new_tensor(self.finish(float(mean)))
 
 
 class FrameMetric(ValueMetric):
@@ -136,10 +149,18 @@ class FrameMetric(ValueMetric):
     def values(self, pair: VideoPair) -> Tensor:
         """The value of each frame of a video."""
         self.check(pair)
-        return self.frame_values(pair.prediction, pair.target)
+        chunks = [slice(start, start + _CHUNK) for start in range(0, len(pair), _CHUNK)]
+        return torch.cat([self.frame_values(pair.prediction[chunk], pair.target[chunk]) for chunk in chunks])
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add frames; arguments as for :meth:`frame_values`."""
+        """Add frames; arguments as for :meth:`frame_values`.
+
+        Raises:
+            ValueError: also for values outside [0, 1].
+        """
+        check_frames(prediction, target)
+        check_range(prediction, "prediction")
+        check_range(target, "target")
         self.add(self.frame_values(prediction, target))
 
 
@@ -179,7 +200,8 @@ class SetMetric(BenchmarkMetric):
 
         Args:
             frames: ``(T, 3, H, W)`` RGB in [0, 1].
-            shared: where other metrics find intermediate results of the same frames.
+            shared: where the vectors are kept for other methods, and where other metrics find intermediate results
+                of the same frames.
         """
 
     @abstractmethod
@@ -219,3 +241,22 @@ def round_to_8bit(image: Tensor) -> Tensor:
     """
     image = image.to(torch.promote_types(image.dtype, torch.float32))
     return (image.clamp(0, 1) * 255).round() / 255
+
+
+def to_double(prediction: Tensor, target: Tensor, rounded: bool) -> tuple[Tensor, Tensor]:
+    """Both as float64, without gradient; if ``rounded``, as 8-bit images are compared.
+
+    Then the prediction is rounded as by :func:`round_to_8bit`, and values that are n/255 up to the error of float32
+    are exactly so in both: what is equal in 8 bits is equal here.
+    """
+    prediction, target = prediction.detach(), target.detach()
+    if not rounded:
+        return prediction.double(), target.double()
+    prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
+    grey = prediction.clamp(0, 1).mul_(255).round_().double().div_(255)
+    levels = (target * 255).round_()
+    if torch.equal(levels / 255, target):  # the usual case, and four times as fast as the general one
+        return grey, levels.double().div_(255)
+    target = target.double()
+    snapped = (target * 255).round_().div_(255)
+    return grey, torch.where((snapped - target).abs() < 1e-7, snapped, target)

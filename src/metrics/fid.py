@@ -36,8 +36,8 @@ class FID(SetMetric):
     Args:
         preprocessing: how frames become 299x299.
             ``"tf1"``: bilinear as in TensorFlow 1, range ``(x - 128) / 128``: torch-fidelity, and torchmetrics with
-            ``antialias=False``; ``"pytorch_fid"``: bilinear between pixel centres, range ``2 x / 255 - 1``: pytorch-fid,
-            and so DEVIL; ``"antialias"``: bilinear with antialiasing, the default of torchmetrics;
+            ``antialias=False``; ``"pytorch_fid"``: bilinear between pixel centres, range ``2 x / 255 - 1``:
+            pytorch-fid, and so DEVIL; ``"antialias"``: bilinear with antialiasing, the default of torchmetrics;
             ``"clean_fid"``: bicubic with antialiasing as PIL does it, clean-fid.
         dimension: of the features: 2048 as published, or 64, 192 or 768 for small sets.
         eight_bit: how frames that are no 8-bit images become such: rounded, or truncated as torchmetrics does.
@@ -60,7 +60,9 @@ class FID(SetMetric):
     ) -> None:
         super().__init__()
         if preprocessing not in get_args(Preprocessing):
-            raise ConfigError(f"preprocessing must be one of {', '.join(get_args(Preprocessing))}, got {preprocessing!r}")
+            raise ConfigError(
+                f"preprocessing must be one of {', '.join(get_args(Preprocessing))}, got {preprocessing!r}"
+            )
         if dimension not in DIMENSIONS:
             raise ConfigError(f"dimension must be one of {', '.join(map(str, DIMENSIONS))}, got {dimension!r}")
         if eight_bit not in get_args(EightBit):
@@ -68,6 +70,7 @@ class FID(SetMetric):
         self.preprocessing, self.dimension, self.eight_bit = preprocessing, dimension, eight_bit
         self._dimension: Dimension = dimension
         self._network = fixed_network("fid_inception", weights, "imagenet")
+        self.weights_sha256 = self._network.sha256
 
     def features(self, frames: Tensor, shared: Shared) -> Tensor:
         """One vector per frame ``(T, dimension)``."""

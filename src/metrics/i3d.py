@@ -74,6 +74,7 @@ class VFID(SetMetric):
             raise ConfigError(f"mode must be 'eval' or 'train', got {mode!r}")
         self.mode = mode
         self._network = fixed_network("i3d", weights, "kinetics")
+        self.weights_sha256 = self._network.sha256
 
     def features(self, frames: Tensor, shared: Shared) -> Tensor:
         """One vector ``(1, 1024)``."""
@@ -111,6 +112,7 @@ class VFIDClips(SetMetric):
     def __init__(self, weights: Weights = None) -> None:
         super().__init__()
         self._network = fixed_network("i3d", weights, "kinetics")
+        self.weights_sha256 = self._network.sha256
 
     def features(self, frames: Tensor, shared: Shared) -> Tensor:
         """One vector per clip ``(max(T - 9, 1), 1024)``."""
@@ -151,6 +153,7 @@ class PVCS(VideoMetric):
         super().__init__()
         self.continue_with_target = continue_with_target
         self._network = fixed_network("i3d", weights, "kinetics")
+        self.weights_sha256 = self._network.sha256
 
     def values(self, pair: VideoPair) -> Tensor:
         """The distance of each clip ``(max(T - 9, 1),)``."""
@@ -193,9 +196,7 @@ class PVCS(VideoMetric):
 
     def _compare(self, window: Tensor, reference: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         layers = self._layers(window)
-        terms = [
-            (layers[name].sub_(reference[name])).square_().sum(1).mean(dtype=torch.float64) for name in _LAYERS
-        ]
+        terms = [(layers[name].sub_(reference[name])).square_().sum(1).mean(dtype=torch.float64) for name in _LAYERS]
         return torch.stack(terms).sum(), layers["pooled"]
 
 
@@ -241,6 +242,7 @@ class FVD(SetMetric):
             raise ConfigError(f"ddof must be 0 or 1, got {ddof}")
         self.frames, self.stride, self.resize, self.ddof = frames, stride or frames, resize, ddof
         self._network = fixed_network("i3d", weights, "fvd")
+        self.weights_sha256 = self._network.sha256
 
     def features(self, frames: Tensor, shared: Shared) -> Tensor:
         """One vector per clip ``(K, 400)``.

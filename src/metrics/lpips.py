@@ -59,6 +59,7 @@ class LPIPS(FrameMetric):
             raise ConfigError(f"net must be 'alex', 'vgg' or 'squeeze', got {net!r}")
         self.key = f"lpips_{net}"
         self._trunk = fixed_network(_TRUNKS[net], weights, "imagenet")
+        self.weights_sha256 = self._trunk.sha256
         self._heads = read_heads(net)
 
     def values(self, pair: VideoPair) -> Tensor:

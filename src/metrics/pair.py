@@ -72,6 +72,9 @@ class VideoPair:
         made: results that depend on ``prediction`` too, shared by the metrics of one method.
         given: ground truth that the data set brings, by name, time axis first: ``flow``, ``flow_backward``
             ``(T-1, 2, H, W)``, ``occlusion`` ``(T-1, 1, H, W)`` ...
+        pairs_before: pairs of consecutive frames in the videos that precede this one in the set, in the order of
+            names. Patch consistency draws its patches from one random stream over the whole set; with this number
+            a video's values are the same wherever, and in whatever order, it is measured.
 
     Raises:
         ValueError: shapes do not fit, values are no RGB in [0, 1], or the mask is not binary.
@@ -84,6 +87,7 @@ class VideoPair:
     truth: Shared = field(default_factory=Shared)
     made: Shared = field(default_factory=Shared)
     given: Mapping[str, Tensor] = field(default_factory=dict)
+    pairs_before: int = 0
 
     def __post_init__(self) -> None:
         check_frames(self.prediction, self.target)

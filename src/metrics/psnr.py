@@ -1,14 +1,33 @@
-"""Peak signal-to-noise ratio."""
+"""Peak signal-to-noise ratio: of whole frames, of luma, pooled over a set, and of holes alone."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .base import FrameMetric, check_frames, round_to_8bit
+from .base import FrameMetric, VideoMetric, check_frames, to_double
+from .pair import VideoPair
+
+Infinite = Literal["clip", "exclude", "largest"]
+
+
+def check_infinite(infinite: str, maximum: float) -> None:
+    """Raise ``ConfigError`` for an unknown rule for infinite values, or a ceiling that is not positive."""
+    if infinite not in ("clip", "exclude", "largest"):
+        raise ConfigError(f"infinite must be 'clip', 'exclude' or 'largest', got {infinite!r}")
+    if maximum <= 0:
+        raise ConfigError(f"maximum must be positive, got {maximum}")
+
+
+def settle_infinite(values: Tensor, infinite: Infinite, maximum: float) -> Tensor:
+    """The values that enter a mean, after the rule ``infinite`` (see :class:`PSNR`)."""
+    if infinite == "clip":
+        return values.clamp(max=maximum)
+    return values[~torch.isposinf(values)] if infinite == "exclude" else values
 
 
 class PSNR(FrameMetric):
@@ -16,10 +35,14 @@ class PSNR(FrameMetric):
 
     Args:
         rounded: compare the prediction as 8-bit image, as the published interpolation tables do. The target
-            is taken as it is.
+            is taken as it is. Off where scored frames are no 8-bit images, such as the means of overlapping
+            windows that the evaluations of video inpainting score.
         infinite: what a frame without any error (infinite PSNR) counts as. ``"clip"``, the default, counts
             ``maximum``: then all methods are averaged over the same frames, and one perfect frame of a static
-            scene cannot make a mean infinite. ``"exclude"`` leaves such frames out.
+            scene cannot make a mean infinite. ``"exclude"`` leaves such frames out. ``"largest"`` is the rule of
+            DEVIL: a perfect frame makes the mean of its video infinite, and infinite *videos* count as the best
+            finite video of the set. The latter needs all videos and is the benchmark's work; :meth:`compute`
+            and :meth:`mean_of` give the infinite mean.
         maximum: the value of an identical frame, and the ceiling of all values, under ``"clip"``, in dB.
 
     Raises:
@@ -31,24 +54,16 @@ class PSNR(FrameMetric):
     higher_is_better = True
     decimals = 2
 
-    def __init__(
-        self, rounded: bool = True, infinite: Literal["clip", "exclude"] = "clip", maximum: float = 100.0
-    ) -> None:
+    def __init__(self, rounded: bool = True, infinite: Infinite = "clip", maximum: float = 100.0) -> None:
         super().__init__()
-        if infinite not in ("clip", "exclude"):
-            raise ConfigError(f"infinite must be 'clip' or 'exclude', got {infinite!r}")
-        if maximum <= 0:
-            raise ConfigError(f"maximum must be positive, got {maximum}")
+        check_infinite(infinite, maximum)
         self.rounded, self.infinite, self.maximum = rounded, infinite, maximum
 
     def frame_values(self, prediction: Tensor, target: Tensor) -> Tensor:
         """PSNR of each frame ``(N,)`` in dB; ``+inf`` where the frames are identical."""
         check_frames(prediction, target)
-        prediction, target = prediction.detach(), target.detach()
-        if self.rounded:
-            prediction = _snap(round_to_8bit(prediction))
-            target = _snap(target)
-        return -10 * self._difference(prediction.double(), target.double()).square().mean((1, 2, 3)).log10()
+        difference = self._difference(*to_double(prediction, target, self.rounded))
+        return -10 * difference.square().mean((1, 2, 3)).log10()
 
     def _difference(self, prediction: Tensor, target: Tensor) -> Tensor:
         """What is squared, ``(N, C, H, W)`` float64."""
@@ -56,9 +71,7 @@ class PSNR(FrameMetric):
 
     def summarise(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Sum and number of the values that count, after the rule ``infinite``."""
-        if self.infinite == "clip":
-            return super().summarise(values.clamp(max=self.maximum))
-        return super().summarise(values[~torch.isposinf(values)])
+        return super().summarise(settle_infinite(values, self.infinite, self.maximum))
 
 
 class LumaPSNR(PSNR):
@@ -75,8 +88,70 @@ class LumaPSNR(PSNR):
         return torch.einsum("nchw,c->nhw", prediction - target, weights).unsqueeze(1)
 
 
-def _snap(image: Tensor) -> Tensor:
-    """In float64, values that are n/255 up to float32 rounding exactly so; others unchanged."""
-    image = image.double()
-    snapped = (image * 255).round() / 255
-    return torch.where((snapped - image).abs() < 1e-7, snapped, image)
+class PooledPSNR(FrameMetric):
+    """PSNR of the squared error pooled over all frames of all videos, in dB: what torchmetrics gives by default.
+
+    It lies below the mean over frames, because the worst frames weigh most. The value of a frame is its mean
+    squared error; every mean of such values, over frames, a video or a set, becomes dB in :meth:`finish`. A set
+    without any error is infinite.
+
+    Args:
+        rounded: compare the prediction as 8-bit image.
+    """
+
+    key = "psnr_pooled"
+    unit = "dB"
+    higher_is_better = True
+    decimals = 2
+
+    def __init__(self, rounded: bool = True) -> None:
+        super().__init__()
+        self.rounded = rounded
+
+    def frame_values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of each frame ``(N,)``, on the range [0, 1]."""
+        check_frames(prediction, target)
+        prediction, target = to_double(prediction, target, self.rounded)
+        return (prediction - target).square().mean((1, 2, 3))
+
+    def finish(self, mean: float) -> float:
+        """A mean squared error in dB."""
+        return math.inf if mean == 0 else -10 * math.log10(mean)
+
+
+class HolePSNR(VideoMetric):
+    """PSNR over the RGB values inside the hole alone, in dB, averaged over the frames that have one.
+
+    PSNR of a whole composited frame mostly measures how small the hole is. Frames without hole do not count.
+    Arguments as for :class:`PSNR`.
+
+    Raises:
+        ConfigError: an unknown ``infinite`` or a ``maximum`` that is not positive.
+    """
+
+    key = "psnr_hole"
+    unit = "dB"
+    higher_is_better = True
+    decimals = 2
+    needs_mask = True
+
+    def __init__(self, rounded: bool = True, infinite: Infinite = "clip", maximum: float = 100.0) -> None:
+        super().__init__()
+        check_infinite(infinite, maximum)
+        self.rounded, self.infinite, self.maximum = rounded, infinite, maximum
+
+    def values(self, pair: VideoPair) -> Tensor:
+        """PSNR of the hole of each frame ``(T,)`` in dB, NaN where there is none."""
+        self.check(pair)
+        assert pair.mask is not None
+        values = []
+        for prediction, target, hole in zip(pair.prediction, pair.target, pair.mask, strict=True):
+            a, b = to_double(prediction, target, self.rounded)
+            # 0 / 0 is NaN: a frame without hole does not count
+            error = ((a - b).square() * hole).sum() / (3 * hole.sum(dtype=torch.float64))
+            values.append(-10 * error.log10())
+        return torch.stack(values)
+
+    def summarise(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum and number of the values that count, after the rule ``infinite``."""
+        return super().summarise(settle_infinite(values, self.infinite, self.maximum))

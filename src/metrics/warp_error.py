@@ -64,6 +64,7 @@ class WarpError(VideoMetric):
         self.key = f"{self._prefix}_{source}"
         # in a list, because a frozen network is no part of a model that holds this metric
         self._network: list[nn.Module] = [] if source == "precomputed" else [_create(source, weights)]
+        self.weights_sha256 = model_info(self._network[0]).weights_sha256 if self._network else None
         if source == "precomputed" and weights is not None:
             raise ConfigError("the source 'precomputed' has no weights")
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from framewright.benchmark.problems import Problem
 from framewright.benchmark.results import Results
+from framewright.benchmark.samples import Gallery, write_clip, write_still
 from framewright.benchmark.statistics import aggregate, bootstrap_interval
+from framewright.inference import Context, split_frames
+from framewright.video.montage import to_uint8
 
 # key, label, unit, higher is better, decimals, mean over, value of the best method, loss of each further one, spread
 _COLUMNS: tuple[tuple[str, str, str, bool, int, str | None, float, float, float], ...] = (
@@ -108,3 +114,22 @@ def _fill(
         "unit": unit,
         "higher_is_better": higher,
     }
+
+
+def made_up_gallery(folder: Path, names: Sequence[str], videos: int = 2, frames: int = 6) -> Gallery:
+    """Clips and stills of a few small pictures; a clip shows its frame number as brightness."""
+    generator = torch.Generator().manual_seed(0)
+    gallery = Gallery()
+    for video in range(videos):
+        ramp = torch.linspace(0.1, 0.9, 2 * frames + 1)[:, None, None, None]
+        shown = (ramp * torch.rand(1, 3, 36, 64, generator=generator).add(1).div(2)).clamp(0, 1)
+        split = split_frames(shown)
+        problem = Problem(split.sources, split.targets, Context("interpolation", split.timesteps, f"scene/{video}"))
+        predictions = {n: (split.targets + 0.02 * index).clamp(0, 1) for index, n in enumerate(names)}
+        kept = {name: to_uint8(made) for name, made in predictions.items()}
+        gallery.clips.append(write_clip(folder / "clips", problem, kept, limit=frames, fps=6))
+        one = {name: made[1] for name, made in predictions.items()}
+        captions = dict.fromkeys(names, "PSNR 31.25 dB, SSIM 0.9312, LPIPS (alex) 0.0731")
+        title = f"Worst case of {names[0]} (PSNR, SSIM)"
+        gallery.stills.append(write_still(folder / "stills", title, problem, 1, one, captions))
+    return gallery

@@ -116,6 +116,14 @@ def test_without_values_per_video_the_intervals_are_over_seeds() -> None:
     assert "Student's t over seeds" in table.notes[0]
 
 
+def test_a_value_of_the_whole_set_has_an_interval_over_seeds_alone() -> None:
+    trials = [trial("off", 1, 0.0), trial("off", 2, 0.2), trial("on", 1, 1.0), trial("on", 2, 1.4)]
+    for each in trials:
+        each.measurement.protocol.metrics[0] = COLUMN.model_copy(update={"mean_over": "set"})
+    row = make_ablation("sweep", trials, ["optim.ema"]).rows[1]
+    assert row.differences["psnr"].ci95 == pytest.approx(t_interval([1.0, 1.4], [0.0, 0.2]))
+
+
 def test_the_base_can_be_chosen_and_must_exist() -> None:
     trials = [trial("off", 1, 0.0), trial("on", 1, 1.0)]
     table = make_ablation("sweep", trials, ["optim.ema"], base="on")

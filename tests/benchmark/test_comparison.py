@@ -133,4 +133,4 @@ def test_average_ranks_share_places_and_skip_columns_with_gaps() -> None:
         method["metrics"]["fid"] |= {"mean": None, "reason": "no weights"}
     ranks = average_ranks(Results.model_validate(value))
     assert list(ranks.values()) == pytest.approx([(1.5 + 1 + 1) / 3, (1.5 + 2 + 3) / 3, (3 + 3 + 2) / 3])
-    assert average_ranks(made_up_results(methods=1, videos=6)) == {}
+    assert average_ranks(made_up_results(methods=2, videos=6)) == {}

@@ -14,10 +14,16 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "protocol"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_protocol_file_is_valid_and_its_metrics_exist(path: Path) -> None:
+def test_every_protocol_file_is_valid_and_its_metrics_exist(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAMEWRIGHT_OFFLINE", "1")
+    monkeypatch.setenv("FRAMEWRIGHT_CACHE", str(tmp_path))
     protocol = load_protocol(path)
     assert protocol.name == path.stem
-    assert all(column.metric is not None for column in make_columns(protocol, device("cpu")))
+    # options are right, and what is missing is weights only
+    for column in make_columns(protocol, device("cpu")):
+        assert column.metric is not None or "FRAMEWRIGHT_OFFLINE" in column.reason
 
 
 def test_unknown_key_names_the_nearest(protocol: Protocol) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
@@ -13,12 +15,17 @@ from typing import Any
 
 import pytest
 from framewright.benchmark import Outcome, Results, RunOptions, plain_text, read_results, run, write_reports
-from framewright.benchmark.results import write_results
-from framewright.benchmark.samples import pick_frames
-from framewright.benchmark.tables import escape_latex, latex, make_table, markdown, table_csv, videos_csv
+from framewright.benchmark.comparison import compare
+from framewright.benchmark.formats import escape_latex, latex, markdown, table_csv, videos_csv
+from framewright.benchmark.results import MetricColumn, write_results
+from framewright.benchmark.samples import pick_cases, pick_frames
+from framewright.benchmark.tables import make_table
 from framewright.core.errors import DataError, FramewrightError
 from framewright.core.files import safe_name
 from framewright.models.card import PublishedResult
+from framewright.video import open_video
+
+from .made_up import made_up_gallery, made_up_results
 
 Make = Callable[..., Any]
 
@@ -124,7 +131,11 @@ def test_html_is_safe_complete_and_self_contained(tmp_path: Path, outcome: Outco
     results = outcome.results
     written = write_reports(results, tmp_path / "out", outcome.gallery, outcome.manifest)
     page = _Page(written.html.read_text(encoding="utf-8"))
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
+    text = written.html.read_text(encoding="utf-8")
+    script = text.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    assert f"script-src 'sha256-{digest}'" in text, "no other script can run"
     assert "iframe" not in page.tags
     assert page.addresses
     assert all(address.startswith(("data:image/jpeg", "data:video/mp4")) for address in page.addresses)
@@ -193,7 +204,8 @@ def test_latex_escapes(results: Results) -> None:
         r"a\_b \& 50\% \{x\} \#1 \textasciitilde{}\textasciicircum{}\textbackslash{} \$"
     )
     text = latex(results)
-    assert "\\begin{tabular}{lccc}" in text
+    # PSNR with its published value, SSIM, average rank absent, parameters, milliseconds
+    assert "\\begin{tabular}{lccccc}" in text
     assert all(rule in text for rule in ("\\toprule", "\\midrule", "\\bottomrule"))
     body = text.split("\\midrule")[1]
     assert body.count("\\\\\n") == 3, "a line break in a name does not break the row"
@@ -259,3 +271,88 @@ def test_pick_frames() -> None:
     assert pick_frames(values, True) == {"worst": (0, 2), "median": (0, 0)}
     assert pick_frames(values, False) == {"worst": (1, 1), "median": (1, 0)}
     assert pick_frames([[None]], True) == {}
+
+
+def test_costs_are_columns_only_where_one_is_known() -> None:
+    assert [extra.key for extra in make_table(made_up_results(costs=False)).extras] == []
+    table = make_table(compare(made_up_results(3)))
+    assert [extra.heading for extra in table.extras] == [
+        "average rank", "parameters", "MACs/frame (G)", "ms/frame", "peak memory (MB)",
+    ]  # fmt: skip
+    assert [cell.value for cell in table.rows[0].extras][1:] == ["1.50 M", "-", "20", "850"]
+    assert [cell.value for cell in table.rows[1].extras][1:] == ["3.00 M", "130", "40", "1550"]
+
+
+def test_what_may_be_as_good_as_the_best_is_marked_and_explained() -> None:
+    compared = compare(made_up_results(4, 10))
+    best = compared.ranking("psnr")[0]
+    rows = {row.name: row.cells[0] for row in make_table(compared).rows}
+    assert {name for name, cell in rows.items() if cell.tied} == {"method_0", "method_1"} - {best}
+    other = next(cell.value for cell in rows.values() if cell.tied)
+    assert f"<u>{other}</u>†" in markdown(compared)
+    assert f"\\underline{{{other}}}$^{{\\dagger}}$" in latex(compared)
+    assert f"{other}†" in plain_text(compared)
+    for text in (markdown(compared), latex(compared), plain_text(compared)):
+        assert "Holm-corrected" in text
+        assert "Not tested against the best: FID" in text
+    row = next(row for row in csv.DictReader(io.StringIO(table_csv(compared))) if row["method"] == "method_3")
+    assert float(row["psnr_p_value"]) == compared.methods[3].metrics["psnr"].p_value
+    assert row["fid_p_value"] == ""
+    assert "†" not in markdown(made_up_results(4, 10)), "nothing was tested"
+
+
+def test_without_a_mark_the_note_says_that_all_differ() -> None:
+    value = made_up_results(2, 10).to_json()
+    for method, shift in zip(value["methods"], (0.0, -5.0), strict=True):
+        for video in method["videos"].values():
+            video |= {"psnr": 30 + shift, "ssim": 0.9 + shift / 100, "lpips": 0.1 - shift / 100}
+        for key in ("psnr", "ssim", "lpips"):
+            method["metrics"][key]["mean"] = method["videos"]["scene/0"][key]
+    text = plain_text(compare(Results.model_validate(value)))
+    assert "†" not in text
+    assert "Every tested method differs from the best of its column (p <= 0.05; two-sided" in text
+
+
+def test_too_few_videos_for_so_many_methods_is_said() -> None:
+    assert "Too few videos" in plain_text(compare(made_up_results(9, 6)))
+    assert "Too few videos" not in plain_text(compare(made_up_results(9, 12)))
+
+
+def test_latex_shows_the_difference_to_the_published_value_with_a_minus_sign() -> None:
+    results = made_up_results(2, 8)
+    mean = results.methods[0].metrics["psnr"].mean
+    assert mean is not None
+    assert rf"33.10 {{\scriptsize (${mean - 33.1:+.2f}$)}}" in latex(results)
+
+
+def test_clips_have_one_file_per_method_in_step(tmp_path: Path) -> None:
+    clip = made_up_gallery(tmp_path, ["inputs", "a/b"], videos=1).clips[0]
+    assert [track.label for track in clip.tracks] == ["inputs", "inputs (method)", "a/b", "target"]
+    assert (clip.frames, clip.fps, clip.size) == (13, 6.0, (36, 64))
+    for track in clip.tracks:
+        with open_video(track.path) as reader:
+            assert (len(reader), reader.size, float(reader.fps or 0)) == (13, (36, 64), 6.0)
+    assert len({track.path for track in clip.tracks}) == 4
+
+
+def test_pick_cases_merges_frames_and_maps_items_to_frames() -> None:
+    kinds = (("psnr", True, "frame"), ("warp", False, "pair"), ("vfid", False, "set"), ("pvcs", False, "video"))
+    shared: dict[str, Any] = {"options": {}, "unit": "", "decimals": 2}
+    columns = [
+        MetricColumn(key=key, label=key.upper(), metric=key, higher_is_better=up, items=items, **shared)
+        for key, up, items in kinds
+    ]
+    values = {
+        "psnr": [[3.0, None, 1.0], [2.0, 5.0, 4.0]],
+        "warp": [[0.1, 0.9], [0.2, 0.3]],
+        "pvcs": [[0.5], [0.7]],
+    }
+    methods = {"psnr": "a", "warp": "a", "pvcs": "b"}
+    cases = pick_cases(values, columns, methods, [3, 3])
+    assert [(case.video, case.frame) for case in cases] == [(0, 2), (1, 1), (0, 1)]
+    assert [case.title for case in cases] == [
+        "Worst case of a (PSNR, WARP)",
+        "Worst case of b (PVCS); best case of a (PSNR)",
+        "Best case of a (WARP); best case of b (PVCS)",
+    ]
+    assert len(pick_cases(values, columns, methods, [3, 3], most=2)) == 2

@@ -46,7 +46,7 @@ class Colours(SetMetric):
     key, dimension = "colours", 3
 
     def features(self, frames: Tensor, shared: Shared) -> Tensor:
-        return frames.mean((2, 3))
+        return shared.get("colours", {}, lambda: {"features": frames.mean((2, 3))}, keep=True)["features"]
 
     def distance(self, predicted: Tensor, real: Tensor) -> Tensor:
         return (predicted.double().mean(0) - real.double().mean(0)).norm()
@@ -138,9 +138,9 @@ def test_values_are_those_of_the_metrics_on_composited_frames() -> None:
 def test_second_method_computes_nothing_of_the_ground_truth(tmp_path: Path) -> None:
     options = RunOptions(cache=tmp_path, resamples=50)
     both = run(bench([Fill("a", 0.4), Fill("b", 0.5)]), options)
-    assert both.truth == {"motion": (5, 0), "features of colours": (5, 0)}
+    assert both.truth == {"colours": (5, 0), "motion": (5, 0)}
     later = run(bench([Fill("c", 0.6)]), options)
-    assert later.truth == {"motion": (0, 5), "features of colours": (0, 5)}
+    assert later.truth == {"colours": (0, 5), "motion": (0, 5)}
     fresh = run(bench([Fill("c", 0.6)]), RunOptions(resamples=50))
     assert fresh.results.method("c").metrics == later.results.method("c").metrics
 

@@ -12,7 +12,7 @@ from .attributes import (
     foreground_motion,
     sampled_indices,
 )
-from .flows import FlowFunction, dis_flow, flow_function
+from .flows import FlowFunction, flow_function
 from .scoring import ATTRIBUTES, read_scores, score_folder
 from .slices import Slice, make_slices, read_slices, write_slices
 from .table import SliceTable, slice_table, write_slice_table
@@ -26,7 +26,6 @@ __all__ = [
     "Slice",
     "SliceTable",
     "camera_motion",
-    "dis_flow",
     "flow_function",
     "foreground_motion",
     "make_slices",

@@ -119,7 +119,7 @@ def _slices(files: list[str], settings: Mapping[str, str]) -> None:
     slices = make_slices(scores, **options)
     write_slices(out, slices, scores, **options)
     for piece in slices:
-        print(f"{piece.name}: {len(piece.videos)} videos")
+        print(f"{piece.name}: {len(piece.videos)} video{'' if len(piece.videos) == 1 else 's'}")
     print(f"slices: {out}")
 
 

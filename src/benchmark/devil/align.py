@@ -34,15 +34,15 @@ class Features:
 def find_features(frame: Frame) -> Features:
     """SIFT features of an RGB frame ``(H, W, 3)`` uint8, about the 750 strongest.
 
-    DEVIL has SURF in this place, which OpenCV's packages leave out (it is patented in some countries).
+    DEVIL has SURF in this place, which OpenCV's packages leave out.
     """
     import cv2
 
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     points, descriptors = cv2.SIFT.create(_MOST_FEATURES).detectAndCompute(grey, None)
-    if descriptors is None:
+    if not points:
         return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
-    return Features(np.array([point.pt for point in points], np.float32), descriptors)
+    return Features(np.array([point.pt for point in points], np.float32), np.asarray(descriptors, np.float32))
 
 
 def find_transform(source: Features, target: Features) -> Matrix | None:

@@ -1,6 +1,6 @@
 """The attributes that DEVIL sorts videos by, as scores: larger means more of it.
 
-Szeto and Corso, "The DEVIL Is in the Details", CVPR 2022, section 3.2, with the constants of the published program.
+Szeto and Corso, "The DEVIL Is in the Details", CVPR 2022, with the constants of the published program.
 Frames are RGB uint8 ``(H, W, 3)``, all of one size; DEVIL scores at 854x480. Masks are bool ``(H, W)``, True = hole
 or foreground.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.errors import ConfigError, DataError
 from ...core.files import write_json
-from ...datamodules.folder_index import DEFAULT_EXCLUDE, FolderIndex, FolderVideo
+from ...datamodules.folder_index import FolderIndex, FolderVideo
 from ...datamodules.masks import read_mask
 from ...video import open_video
 from .align import Frame, Mask
@@ -48,6 +48,7 @@ def score_folder(
     masks: str | os.PathLike[str] | None = None,
     flow: FlowFunction | None = None,
     flow_name: str = "dis",
+    size: tuple[int, int] = SCORED_SIZE,
     report: Callable[[str, dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Score every video of a folder, or every mask video.
@@ -60,6 +61,7 @@ def score_folder(
             ``fgm``. With videos it says what is foreground: it is left out of camera and background motion.
         flow: source of flow, for ``bsm``.
         flow_name: its name, for the record.
+        size: height and width at which frames are scored; DEVIL's is the default. Shapes are not kept.
         report: called with the id and entry of each newly scored video.
 
     Returns:
@@ -72,44 +74,36 @@ def score_folder(
     if videos is None and masks is None:
         raise ConfigError("nothing to score: give a folder of videos, masks=<folder>, or both")
     settings = {
-        "size": list(SCORED_SIZE),
-        "features": "sift",
-        "alignment": "wrapped",
+        "size": list(size) if videos is not None else None,
+        "features": "sift" if videos is not None else None,
+        "alignment": "wrapped" if videos is not None else None,
         "flow": flow_name if videos is not None else None,
         "videos": videos is not None,
         "masks": masks is not None,
     }
     scores = _resume(Path(out), settings)
-    known = scores["videos"]
-    footage = {} if videos is None else {video.id: video for video in FolderIndex(videos, _exclusion(videos)).videos}
+    footage = {} if videos is None else {video.id: video for video in FolderIndex(videos).videos}
     holes = {} if masks is None else {video.id: video for video in FolderIndex(masks, ()).videos}
     names = list(footage or holes)
     if footage and holes and (lacking := [name for name in names if name not in holes]):
         raise DataError(
             f"{str(masks)!r} has no masks for {len(lacking)} of {len(names)} videos, such as {lacking[0]!r}"
         )
-    scores["videos"] = {name: known[name] for name in names if name in known}
+    content = {
+        name: {kind: each[name].sha256 for kind, each in (("video", footage), ("masks", holes)) if name in each}
+        for name in names
+    }
+    known = {name: entry for name, entry in scores["videos"].items() if entry.get("sha256") == content.get(name)}
     for name in names:
-        video, mask = footage.get(name), holes.get(name)
-        identity = {kind: each.sha256 for kind, each in (("video", video), ("mask", mask)) if each is not None}
-        if known.get(name, {}).get("sha256") == identity:
-            continue
-        entry = {"sha256": identity, **_score(video, mask, flow)}
-        scores["videos"] = {
-            each: entry if each == name else scores["videos"][each]
-            for each in names
-            if each == name or each in scores["videos"]
-        }
-        write_json(out, scores)
-        if report is not None:
-            report(name, entry)
+        if name not in known:
+            known[name] = {"sha256": content[name], **_score(footage.get(name), holes.get(name), flow, size)}
+            scores["videos"] = {each: known[each] for each in names if each in known}
+            write_json(out, scores)
+            if report is not None:
+                report(name, known[name])
+    scores["videos"] = {name: known[name] for name in names}
     write_json(out, scores)
     return scores
-
-
-def _exclusion(videos: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Mask folders beside the videos are not videos, unless they are all that was asked for."""
-    return () if Path(videos).name.lower() in DEFAULT_EXCLUDE else DEFAULT_EXCLUDE
 
 
 def _resume(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -149,27 +143,22 @@ def read_record(path: str | os.PathLike[str], schema: int, kind: str, fields: di
     return record
 
 
-def _score(video: FolderVideo | None, mask: FolderVideo | None, flow: FlowFunction | None) -> dict[str, Any]:
+def _score(
+    video: FolderVideo | None, mask: FolderVideo | None, flow: FlowFunction | None, size: tuple[int, int]
+) -> dict[str, Any]:
     """The entry of one video."""
+    frames = video.frames if video is not None else mask.frames if mask is not None else 0
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     if mask is not None:
         extent = ForegroundExtent()
-        for hole in _masks(mask, mask.frames if video is None else video.frames):
+        for hole in _masks(mask, frames):
             extent.add(hole)
         values["fgs"], values["fgd"] = extent.size(), extent.displacement()
     if video is not None:
-        _score_frames(video, mask, flow, values, reasons)
-    frames = (video or mask or _nothing()).frames
-    return {
-        "frames": frames,
-        "scores": {key: _storable(value) for key, value in values.items()},
-        **({"reasons": reasons} if reasons else {}),
-    }
-
-
-def _nothing() -> FolderVideo:
-    raise ValueError("neither video nor mask")
+        _score_frames(video, mask, flow, size, values, reasons)
+    entry: dict[str, Any] = {"frames": frames, "scores": {key: _storable(value) for key, value in values.items()}}
+    return {**entry, "reasons": reasons} if reasons else entry
 
 
 def _storable(value: float) -> float | str | None:
@@ -183,6 +172,7 @@ def _score_frames(
     video: FolderVideo,
     mask: FolderVideo | None,
     flow: FlowFunction | None,
+    size: tuple[int, int],
     values: dict[str, float],
     reasons: dict[str, str],
 ) -> None:
@@ -194,8 +184,8 @@ def _score_frames(
     frames: list[Frame] = []
     holes: list[Mask] = []
     foreground = None if mask is None else _masks(mask, video.frames)
-    for index, frame in enumerate(_frames(video)):
-        hole = None if foreground is None else _fit(next(foreground))
+    for index, frame in enumerate(_frames(video, size)):
+        hole = None if foreground is None else _fit(next(foreground), size)
         background.add(frame, hole)
         cuts.add(frame)
         if index in sampled:
@@ -205,20 +195,21 @@ def _score_frames(
     values["bsm"] = background.score()
     if math.isnan(values["bsm"]):
         reasons["bsm"] = "no run of 12 frames can be aligned with its first frame"
-    compared = {"cm": lambda: camera_motion(frames, holes or None)}
-    if mask is not None:
-        compared["fgm"] = lambda: foreground_motion(frames, holes)
-    for key, compute in compared.items():
-        values[key] = compute() if sampled else math.nan
-        if not sampled:
+    if sampled:
+        values["cm"] = camera_motion(frames, holes or None)
+        if mask is not None:
+            values["fgm"] = foreground_motion(frames, holes)
+    else:
+        for key in ("cm",) if mask is None else ("cm", "fgm"):
+            values[key] = math.nan
             reasons[key] = f"{video.frames} frames, at least {SAMPLED_FRAMES} are compared with each other"
 
 
-def _frames(video: FolderVideo) -> Iterator[Frame]:
-    """The frames at the size at which DEVIL scores, whatever their shape was."""
+def _frames(video: FolderVideo, size: tuple[int, int]) -> Iterator[Frame]:
+    """The frames at the size at which they are scored, whatever their shape was."""
     import cv2
 
-    height, width = SCORED_SIZE
+    height, width = size
     with open_video(video.path) as reader:
         for chunk in reader.iterate(8):
             for frame in chunk:
@@ -236,9 +227,9 @@ def _masks(video: FolderVideo, count: int) -> Iterator[Mask]:
                 yield read_mask(image, f"frame {index} of {str(video.path)!r}")
 
 
-def _fit(mask: Mask) -> Mask:
+def _fit(mask: Mask, size: tuple[int, int]) -> Mask:
     import cv2
 
-    height, width = SCORED_SIZE
+    height, width = size
     resized = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return np.asarray(resized, np.bool_)

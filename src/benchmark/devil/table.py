@@ -6,14 +6,16 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...core.errors import DataError
 from ...core.files import make_directory, write_text
+from ..formats import csv_text, escape_latex, escape_markdown, printable
 from ..results import MethodResult, MetricColumn, MetricResult, Results
 from ..statistics import aggregate, bootstrap_interval
-from ..tables import MISSING, Cell, Table, csv_text, escape_latex, escape_markdown, heading, make_table, printable
+from ..tables import MISSING, Cell, Table, heading, make_table
 from .scoring import ATTRIBUTES
 from .slices import Slice
 
@@ -132,30 +134,24 @@ def _restricted(method: MethodResult, results: Results, videos: Sequence[str]) -
         whole = method.metrics[column.key]
         values = {name: method.videos[name].get(column.key) for name in videos}
         measured = {name: value for name, value in values.items() if value is not None}
-        common = {"unit": whole.unit, "higher_is_better": whole.higher_is_better}
-        if not measured:
-            reason = whole.reason or (
-                _SET_METRIC if _valueless(method, column.key) else "none of the slice's videos has a value"
-            )
-            metrics[column.key] = MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=reason, **common)
+        plain: dict[str, Any] = {"unit": whole.unit, "higher_is_better": whole.higher_is_better}
+        over = results.protocol.mean_over_of(column)
+        if over == "set" or not measured:
+            reason = whole.reason or (_SET_METRIC if over == "set" else "none of the slice's videos has a value")
+            metrics[column.key] = MetricResult(mean=None, ci95=None, n=0, n_frames=0, reason=reason, **plain)
             continue
         counts = np.array([method.frames.get(name, {}).get(column.key, 1) for name in measured], np.float64)
         sums = np.array(list(measured.values()), np.float64) * counts
-        over = results.protocol.mean_over
         metrics[column.key] = MetricResult(
             mean=aggregate(sums, counts, over),
             ci95=bootstrap_interval(sums, counts, over),
             n=len(measured),
             n_frames=int(counts.sum()),
-            **common,
+            **plain,
         )
     kept = {name: method.videos[name] for name in videos}
     frames = {name: method.frames[name] for name in videos if name in method.frames}
     return method.model_copy(update={"metrics": metrics, "videos": kept, "frames": frames})
-
-
-def _valueless(method: MethodResult, key: str) -> bool:
-    return all(values.get(key) is None for values in method.videos.values())
 
 
 def write_slice_table(table: SliceTable, folder: str | os.PathLike[str]) -> list[Path]:

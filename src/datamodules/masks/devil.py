@@ -1,7 +1,7 @@
 """The occlusion masks of the DEVIL benchmark: eight presets of a thousand videos each, and its splits.
 
-Szeto and Corso, "The DEVIL Is in the Details: A Diagnostic Evaluation Benchmark for Video Inpainting", CVPR 2022,
-section 3.3. A preset says low (l) or high (h) of three attributes: foreground size (fgs), motion, that is
+Szeto and Corso, "The DEVIL Is in the Details: A Diagnostic Evaluation Benchmark for Video Inpainting", CVPR 2022.
+A preset says low (l) or high (h) of three attributes: foreground size (fgs), motion, that is
 deformation (fgm), and displacement (fgd).
 """
 

@@ -1,10 +1,10 @@
 """Thick strokes that drift, bend and hold together: the free-form video masks of DEVIL.
 
 A stroke is a chain of control points, drawn as thick lines with a disc on every point. It is laid by a moving
-head whose velocity changes at random (Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019,
-algorithm 1); over time its points move (Chang et al., "Free-form Video Inpainting with 3D Gated Convolution and
-Temporal PatchGAN", ICCV 2019, section 3.4), and DEVIL adds a common push and a pull towards the centroid (Szeto and
-Corso, "The DEVIL Is in the Details", CVPR 2022, section 3.3).
+head whose velocity changes at random (Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV
+2019); over time its points move (Chang et al., "Free-form Video Inpainting with 3D Gated Convolution and
+Temporal PatchGAN", ICCV 2019), and DEVIL adds a common push and a pull towards the centroid (Szeto and
+Corso, "The DEVIL Is in the Details", CVPR 2022).
 
 The order of the random draws, polar velocities, moves cut to whole pixels and sums in this order belong to the
 published masks: another but equal formula gives other bits.

@@ -10,6 +10,7 @@ behind than before, by an amount that depends on the size; the epsilon of the no
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -44,36 +45,31 @@ _ORDER = (
 ENDPOINTS = _ORDER
 
 
-def _same_padding(size: Sequence[int], kernel: Size, stride: Size) -> tuple[int, ...]:
-    """Zeros before and behind each axis, in the order of :func:`torch.nn.functional.pad` (last axis first)."""
+def _pad(x: Tensor, kernel: Size, stride: Size) -> Tensor:
+    """``x`` with the zeros of "SAME": outputs as many as ``ceil(size / stride)``.
+
+    A copy also where a convolution could pad by itself: on one CPU thread that takes torch's slow implementation.
+    """
     padding: list[int] = []
-    for length, k, s in zip(reversed(size), reversed(kernel), reversed(stride), strict=True):
+    for length, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
         missing = max(k - (length % s or s), 0)
         padding += [missing // 2, missing - missing // 2]
-    return tuple(padding)
-
-
-def _pad(x: Tensor, kernel: Size, stride: Size) -> tuple[Tensor, Size]:
-    """``x`` as padded as must be by hand, and the symmetric rest that an operation pads by itself."""
-    padding = _same_padding(x.shape[2:], kernel, stride)
-    before, behind = padding[::2], padding[1::2]
-    if before == behind:
-        return x, (before[2], before[1], before[0])
-    return F.pad(x, padding), (0, 0, 0)
+    return F.pad(x, padding) if any(padding) else x
 
 
 class _Unit(nn.Module):
     """Convolution, and where wanted normalisation and ReLU."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: Size, stride: Size = (1, 1, 1), plain: bool = False):
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: Size, stride: Size = (1, 1, 1), plain: bool = False
+    ):
         super().__init__()
         self.kernel, self.stride = kernel, stride
         self.conv3d = nn.Conv3d(channels_in, channels_out, kernel, stride, bias=plain)
         self.bn = None if plain else nn.BatchNorm3d(channels_out, eps=_EPSILON, momentum=0.01)
 
     def forward(self, x: Tensor, batch_statistics: bool = False) -> Tensor:
-        x, padding = _pad(x, self.kernel, self.stride)
-        x = F.conv3d(x, self.conv3d.weight, self.conv3d.bias, self.stride, padding)
+        x = self.conv3d(_pad(x, self.kernel, self.stride))
         if self.bn is None:
             return x
         bn = self.bn
@@ -85,15 +81,20 @@ class _Unit(nn.Module):
 
 
 class _MaxPool(nn.Module):
-    """Maximum over windows; its input is never negative, so that no padding can win."""
+    """Maximum over windows, one axis after the other: on a CPU several times as fast as ``max_pool3d``."""
 
     def __init__(self, kernel: Size, stride: Size) -> None:
         super().__init__()
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        x, padding = _pad(x, self.kernel, self.stride)
-        return F.max_pool3d(x, self.kernel, self.stride, padding)
+        x = _pad(x, self.kernel, self.stride)
+        for axis, (kernel, stride) in enumerate(zip(self.kernel, self.stride, strict=True), start=2):
+            reach = x.shape[axis] - kernel + 1
+            shifted = [x.narrow(axis, shift, reach) for shift in range(kernel)]
+            selection = (slice(None),) * axis + (slice(None, None, stride),)
+            x = functools.reduce(torch.maximum, (part[selection] for part in shifted))
+        return x
 
 
 class _Mixed(nn.Module):
