@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from framewright.models.flow.pwcnet import PWCNet
-from framewright.models.registry import create_model, model_info
+from framewright.models.registry import create_model, get_card, model_info
 from framewright.weights import cache_directory
 from torch import Tensor
 
@@ -39,6 +39,18 @@ def test_portable_figures_of_pwcnet() -> None:
 def test_figures_are_missed_by_a_wrong_colour_order() -> None:
     with pytest.raises(AssertionError, match=r"pwcnet\.flow2: values off"):
         load_case("pwcnet").check(portable_pwcnet(swapped=True))
+
+
+@pytest.mark.parametrize("name", ["raft_small", "raft_large"])
+def test_portable_figures_of_raft(name: str) -> None:
+    case = load_case(name)
+    net = create_model(name, num_flow_updates=2)
+    layout = next(layout for layout in get_card(name).layouts if layout.matches(set(case.shapes)))
+    net.load_state_dict(layout.convert(case.state_dict()))
+    frames = torch.from_numpy(case.inputs().frames).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        first, last = net.training_outputs(frames[:1], frames[1:])
+    case.check({"flow_first": first, "flow": last})
 
 
 def test_pwcnet_with_seeded_weights_on_rubberwhale(assets: Path) -> None:

@@ -174,7 +174,10 @@ def _torchvision_weights(tag: str, filename: str, trained_on: str) -> OfficialWe
         tag=tag,
         filename=filename,
         licence="BSD-3-Clause",
-        source=f"https://download.pytorch.org/models/{filename}",
+        source="https://pytorch.org/vision/stable/models/raft.html",
+        url=f"https://download.pytorch.org/models/{filename}",
+        # the name of the file ends in the beginning of its digest
+        sha256=filename.removesuffix(".pth")[-8:],
         trained_on=trained_on,
     )
 
@@ -239,6 +242,6 @@ CARDS = (
             PublishedResult("kitti15_train", "epe", 5.04, _TABLE),
             PublishedResult("kitti15_train", "fl_all", 17.4, _TABLE),
         ),
-        proven=("official weights never seen",),
+        proven=("parity", "official weights never seen"),
     ),
 )
