@@ -17,8 +17,10 @@ from ..core.processes import Group
 from ..core.provenance import command_line, environment
 from ..datamodules.base import EvaluationDataset
 from ..inference import Context, Method
+from ..metrics import ValueMetric
 from .aggregates import column_result, video_value
 from .cache import MethodCache, Pictures, StoredTruth
+from .comparison import compare
 from .cost import measure_cost
 from .problems import Problem, make_problem
 from .protocol import Protocol
@@ -30,8 +32,8 @@ from .results import (
     Published,
     Results,
 )
-from .samples import Clip, FrameKeeper, Gallery, pick_frames, write_clip, write_still
-from .scoring import Column, Row, frame_of, make_columns, score
+from .samples import Clip, FrameKeeper, Gallery, pick_cases, write_clip, write_still
+from .scoring import Column, Row, frames_of, make_columns, score
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ class RunOptions:
         clips: number of videos, from the first, shown side by side.
         clip_frames: output frames per clip.
         clip_fps: speed of the clips.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        cases: at most so many examples, the worst and the best of the columns.
+        resamples: of the bootstrap, and draws of the paired test.
+        seed: of both.
         strict: a metric whose weights are absent is an error.
         progress: show a progress line; None: if stderr is a terminal.
         command: recorded in the results; None: the running command.
@@ -75,6 +78,7 @@ class RunOptions:
     clips: int = 3
     clip_frames: int = 24
     clip_fps: int = 6
+    cases: int = 8
     resamples: int = 10_000
     seed: int = 0
     strict: bool = False
@@ -251,28 +255,30 @@ class _Run:
         return problem
 
     def _stills(self) -> None:
-        """The worst and the median frame of the best method, as every method made them."""
-        # the column that orders the examples: the first with a value per frame
-        column = next((c for c in self.columns if c.metric is not None and c.record.items == "frame"), None)
-        if self.options.pictures is None or column is None or self.options.group.rank > 0:
+        """The worst and the best case of each column, as every method made them."""
+        if self.options.pictures is None or self.options.group.rank > 0:
             return
-        best = self._best(column)
-        if best is None:
-            return
-        values = [row.values[column.key] for row in best.rows]
-        titles = {
-            "worst": f"Worst frame of {best.method.name}",
-            "median": f"Median frame of {best.method.name}",
-        }
-        for role, (video, frame) in pick_frames(values, column.record.higher_is_better).items():
+        values: dict[str, list[list[float | None]]] = {}
+        names: dict[str, str] = {}
+        for column in self.columns:
+            best = self._best(column) if isinstance(column.metric, ValueMetric) else None
+            if best is not None:
+                values[column.key] = [_figures(column, row) for row in best.rows]
+                names[column.key] = best.method.name
+        lengths = [row.frames for row in self.states[0].rows]
+        cases = pick_cases(values, [column.record for column in self.columns], names, lengths, most=self.options.cases)
+        folder = self.options.pictures / "stills"
+        stills = {}
+        for video in dict.fromkeys(case.video for case in cases):
             problem = self._problem(video)
-            predictions, captions = {}, {}
-            for state in self.states:
-                predictions[state.method.name] = self._frame(state, problem, video, frame)
-                captions[state.method.name] = self._caption(state, video, frame)
-            folder = self.options.pictures / "stills"
-            title = f"{titles[role]} ({column.record.label})"
-            self.gallery.stills.append(write_still(folder, title, problem, frame, predictions, captions))
+            wanted = sorted({case.frame for case in cases if case.video == video})
+            made = {state.method.name: self._frames(state, problem, video, wanted) for state in self.states}
+            for case in cases:
+                if case.video == video:
+                    frames = {name: found[case.frame] for name, found in made.items()}
+                    captions = {s.method.name: self._caption(s, video, case.frame) for s in self.states}
+                    stills[case] = write_still(folder, case.title, problem, case.frame, frames, captions)
+        self.gallery.stills.extend(stills[case] for case in cases)
 
     def _best(self, column: Column) -> _State | None:
         sign = 1 if column.record.higher_is_better else -1
@@ -283,22 +289,29 @@ class _Run:
                 measured.append((sign * mean, state))
         return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
-    def _frame(self, state: _State, problem: Problem, video: int, frame: int) -> torch.Tensor:
-        name = f"still-{video:06d}-{frame:06d}"
-        pictures = state.cache.load_pictures(name)
-        if pictures is None:
-            made = frame_of(state.method, problem, frame)
-            pictures = made.mul(255).round().byte().permute(1, 2, 0).numpy()[None]
-            state.cache.store_pictures(name, pictures)
-        return torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 255
+    def _frames(self, state: _State, problem: Problem, video: int, wanted: Sequence[int]) -> dict[int, torch.Tensor]:
+        """Output frames of one video; the method runs at most once."""
+        names = {frame: f"still-{video:06d}-{frame:06d}" for frame in wanted}
+        known = {frame: state.cache.load_pictures(name) for frame, name in names.items()}
+        missing = [frame for frame, pictures in known.items() if pictures is None]
+        if missing:
+            for frame, made in frames_of(state.method, problem, missing).items():
+                pictures = made.mul(255).round().byte().permute(1, 2, 0).numpy()[None]
+                state.cache.store_pictures(names[frame], pictures)
+                known[frame] = pictures
+        return {
+            frame: torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 255
+            for frame, pictures in known.items()
+            if pictures is not None
+        }
 
     def _caption(self, state: _State, video: int, frame: int) -> str:
         parts = []
         for column in self.columns:
             values = state.rows[video].values.get(column.key, [])
             value = values[frame] if column.record.items == "frame" and frame < len(values) else None
-            if value is not None:
-                record = column.record
+            if value is not None and isinstance(column.metric, ValueMetric):
+                record, value = column.record, column.metric.finish(value)
                 parts.append(f"{record.label} {value:.{record.decimals}f} {record.unit}".strip())
         return ", ".join(parts)
 
@@ -311,7 +324,7 @@ class _Run:
             description=list(self.protocol.description),
             metrics=[column.record for column in self.columns],
         )
-        return Results(
+        results = Results(
             benchmark=self.benchmark.name,
             protocol=protocol,
             dataset=self.benchmark.dataset.name,
@@ -324,6 +337,7 @@ class _Run:
             },
             methods=[self._method_result(state) for state in self.states],
         )
+        return compare(results, draws=self.options.resamples, seed=self.options.seed)
 
     def _method_result(self, state: _State) -> MethodResult:
         method, rows = state.method, state.rows
@@ -358,6 +372,12 @@ class _Run:
             None,
         )
         return column_result(column, state.rows, published, resamples=self.options.resamples, seed=self.options.seed)
+
+
+def _figures(column: Column, row: Row) -> list[float | None]:
+    """What the table would print for each item of a video."""
+    assert isinstance(column.metric, ValueMetric)
+    return [None if value is None else column.metric.finish(value) for value in row.values[column.key]]
 
 
 def _merged(known: Row | None, new: Row) -> Row:

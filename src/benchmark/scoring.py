@@ -205,12 +205,22 @@ def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row,
         raise DataError(f"{key} of method {method.name!r} cannot be measured: {error}") from None
 
 
-def frame_of(method: Method, problem: Problem, index: int) -> Tensor:
-    """Output frame ``index`` of a method as it is scored, ``(3, H, W)``; the video is run only as far as necessary."""
+def frames_of(method: Method, problem: Problem, wanted: Sequence[int]) -> dict[int, Tensor]:
+    """Some output frames of a method as they are scored, each ``(3, H, W)``; the video is run only as far as
+    necessary.
+
+    Raises:
+        DataError: the method returns too few frames.
+    """
+    found: dict[int, Tensor] = {}
     position = 0
     for chunk in method.process(problem.chunks(), problem.context):
-        if index < position + len(chunk):
-            return problem.scored(chunk.frames, position)[index - position]
+        here = [index for index in wanted if position <= index < position + len(chunk)]
+        if here:
+            frames = problem.scored(chunk.frames, position)
+            found.update((index, frames[index - position].clone()) for index in here)
+        if len(found) == len(set(wanted)):
+            return found
         position += len(chunk)
     raise DataError(f"method {method.name!r} returned only {position} frames for {problem.context.video_id!r}")
 
