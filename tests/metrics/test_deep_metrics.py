@@ -314,7 +314,7 @@ def _run(shares: list[list[int]], files: dict[str, Path], folder: Path) -> list[
     ]
     try:
         for process in processes:
-            _, errors = process.communicate(timeout=120)
+            _, errors = process.communicate(timeout=40)
             assert process.returncode == 0, errors
     finally:
         for process in processes:
