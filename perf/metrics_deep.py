@@ -1,7 +1,7 @@
 """Metrics with learned networks against the libraries that define them; run by hand.
 
-Run ``python perf/metrics_deep.py [--rounds 5] [--size 240x432] [--threads 1]``. Both sides of a line get the same frames
-and the same (random) weights, take turns within one process, and must agree in their results. Printed is the median
+Run ``python perf/metrics_deep.py [--rounds 5] [--size 240x432] [--threads 1]``. Both sides of a line get the same
+frames and the same (random) weights, take turns within one process, and must agree in their results. Printed is the median
 over rounds of the ratio of times (ours / theirs), with the smallest and largest.
 
 References: scipy (Frechet distance with ``sqrtm``), the package lpips, torch-fidelity's Inception, which are installed
@@ -22,9 +22,9 @@ from unittest import mock
 import numpy as np
 import torch
 import torch.nn.functional as F
+from framewright import create_model
 from framewright.metrics import VideoPair, create_metric
 from framewright.metrics.pair import Shared
-from framewright import create_model
 from framewright.models.features import i3d
 from framewright.ops.frechet import frechet_distance
 from torch import Tensor

@@ -87,7 +87,7 @@ class FID(SetMetric):
         net = self._network.on(frames)
         found = [frames.new_zeros(0, self.dimension, dtype=torch.float32)]
         with exact(frames.device):
-            for part in frames.float().split(chunk):
+            for part in torch.split(frames.float(), chunk):
                 levels = (part * 255).round() if self.eight_bit == "round" else (part * 255).floor()
                 images = to_network_input(levels, self.preprocessing)
                 found.append(net.features(fast_layout(net, images), self._dimension))

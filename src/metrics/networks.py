@@ -86,7 +86,9 @@ def exact(device: torch.device) -> Iterator[None]:
     """No gradients, no autocast and no TF32: float32 as reference evaluations compute it."""
     with torch.no_grad(), torch.autocast(device_type=device.type, enabled=False), contextlib.ExitStack() as stack:
         if device.type == "cuda":
-            for backend in (torch.backends.cudnn.conv, torch.backends.cuda.matmul):
+            # the annotations of torch lack the first
+            backends: list[Any] = [vars(torch.backends.cudnn)["conv"], torch.backends.cuda.matmul]
+            for backend in backends:
                 stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
                 backend.fp32_precision = "ieee"
         yield
@@ -96,5 +98,5 @@ def fast_layout(net: nn.Module, images: Tensor) -> Tensor:
     """Network and images in the memory order in which a CPU convolves faster; elsewhere unchanged."""
     if images.device.type != "cpu":
         return images
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)
     return images.contiguous(memory_format=torch.channels_last)

@@ -72,6 +72,7 @@ class VideoPair:
         made: results that depend on ``prediction`` too, shared by the metrics of one method.
         given: ground truth that the data set brings, by name, time axis first: ``flow``, ``flow_backward``
             ``(T-1, 2, H, W)``, ``occlusion`` ``(T-1, 1, H, W)`` ...
+        results: what the method made besides frames, by name, time axis first: ``flow`` ``(T, 2, H, W)`` ...
         pairs_before: pairs of consecutive frames in the videos that precede this one in the set, in the order of
             names. Patch consistency draws its patches from one random stream over the whole set; with this number
             a video's values are the same wherever, and in whatever order, it is measured.
@@ -87,6 +88,7 @@ class VideoPair:
     truth: Shared = field(default_factory=Shared)
     made: Shared = field(default_factory=Shared)
     given: Mapping[str, Tensor] = field(default_factory=dict)
+    results: Mapping[str, Tensor] = field(default_factory=dict)
     pairs_before: int = 0
 
     def __post_init__(self) -> None:

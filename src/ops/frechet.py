@@ -47,13 +47,15 @@ def frechet_distance(first: Tensor | npt.NDArray[Any], second: Tensor | npt.NDAr
     x, y = x.double(), y.to(x.device).double()
     mean_x, mean_y = x.mean(0), y.mean(0)
     f, g = (_factor(vectors, mean, ddof) for vectors, mean in ((x, mean_x), (y, mean_y)))
-    common = torch.linalg.svdvals(f @ g.T).sum()
-    return (mean_x - mean_y).square().sum() + f.square().sum() + g.square().sum() - 2 * common
+    common: Tensor = torch.linalg.svdvals(f @ g.T).sum()
+    distance: Tensor = (mean_x - mean_y).square().sum() + f.square().sum() + g.square().sum() - 2 * common
+    return distance
 
 
 def _factor(vectors: Tensor, mean: Tensor, ddof: int) -> Tensor:
     """F with ``F^T F`` the covariance, of at most as many rows as dimensions."""
-    centred = (vectors - mean) / (vectors.shape[0] - ddof) ** 0.5
+    centred: Tensor = (vectors - mean) / (vectors.shape[0] - ddof) ** 0.5
     if centred.shape[0] <= centred.shape[1]:
         return centred
-    return torch.linalg.qr(centred, mode="r").R
+    triangular: Tensor = torch.linalg.qr(centred, mode="r").R
+    return triangular

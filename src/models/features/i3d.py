@@ -191,7 +191,8 @@ class InceptionI3d(nn.Module):
             )
         x = self.endpoints(clips)["Mixed_5c"]
         x = self.logits(self.dropout(F.avg_pool3d(x, (2, 7, 7), stride=1)))
-        return x.mean((2, 3, 4))
+        means: Tensor = x.mean((2, 3, 4))
+        return means
 
 
 CARD = ModelCard(

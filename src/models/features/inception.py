@@ -86,17 +86,15 @@ class _BlockC(nn.Module):
 
     def __init__(self, channels_in: int, width: int) -> None:
         super().__init__()
-        row: dict[str, tuple[int, int]] = {"kernel": (1, 7), "padding": (0, 3)}
-        column: dict[str, tuple[int, int]] = {"kernel": (7, 1), "padding": (3, 0)}
         self.branch1x1 = _Conv(channels_in, 192, 1)
         self.branch7x7_1 = _Conv(channels_in, width, 1)
-        self.branch7x7_2 = _Conv(width, width, **row)
-        self.branch7x7_3 = _Conv(width, 192, **column)
+        self.branch7x7_2 = _Conv(width, width, (1, 7), padding=(0, 3))
+        self.branch7x7_3 = _Conv(width, 192, (7, 1), padding=(3, 0))
         self.branch7x7dbl_1 = _Conv(channels_in, width, 1)
-        self.branch7x7dbl_2 = _Conv(width, width, **column)
-        self.branch7x7dbl_3 = _Conv(width, width, **row)
-        self.branch7x7dbl_4 = _Conv(width, width, **column)
-        self.branch7x7dbl_5 = _Conv(width, 192, **row)
+        self.branch7x7dbl_2 = _Conv(width, width, (7, 1), padding=(3, 0))
+        self.branch7x7dbl_3 = _Conv(width, width, (1, 7), padding=(0, 3))
+        self.branch7x7dbl_4 = _Conv(width, width, (7, 1), padding=(3, 0))
+        self.branch7x7dbl_5 = _Conv(width, 192, (1, 7), padding=(0, 3))
         self.branch_pool = _Conv(channels_in, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -200,7 +198,8 @@ class FIDInception(nn.Module):
             x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(x))))
         if dimension > 768:
             x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
-        return x.mean((2, 3))
+        means: Tensor = x.mean((2, 3))
+        return means
 
     def forward(self, images: Tensor) -> Tensor:
         """Class logits ``(B, 1008)``."""
