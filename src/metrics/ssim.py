@@ -232,7 +232,7 @@ class UniformSSIM(FrameMetric):
         # plane by plane: what is at work at a time fits into a processor's cache
         maps = [self._plane(x, y) for x, y in zip(a[:, rows, columns], b[:, rows, columns], strict=True)]
         looked_at = sum(found.numel() for found in maps)
-        return (sum(found.sum() for found in maps) + (windows - looked_at)) / windows
+        return (torch.stack([found.sum() for found in maps]).sum() + (windows - looked_at)) / windows
 
     def _reach(self, different: Tensor, size: int) -> slice:
         """The pixels of all windows that hold one of the marked rows or columns of ``size``."""
