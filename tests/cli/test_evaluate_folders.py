@@ -82,7 +82,7 @@ def test_absent_weights_are_told_below_the_table(folders: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("metrics=[psnrr]", "unknown metric 'psnrr' (did you mean 'psnr'"),
+        ("metrics=[psnrr]", "unknown metric 'psnrr'; did you mean 'psnr'"),
         ("metric_options.ssim.windw=3", "no option 'windw'"),
         ("metric_options.vfid.mode=eval", "unknown column 'vfid'"),
         ("protocol=devil", "has no masks of holes"),
