@@ -17,10 +17,11 @@ from ..core.processes import Group
 from ..core.provenance import command_line, environment
 from ..datamodules.base import EvaluationDataset
 from ..inference import Context, Method
+from ..video.montage import to_uint8
 from .aggregates import column_result, video_value
 from .cache import MethodCache, Pictures, StoredTruth
 from .cost import measure_cost
-from .problems import Problem, make_problem
+from .problems import Problem, View, make_problem
 from .protocol import Protocol
 from .results import (
     Cost,
@@ -31,7 +32,7 @@ from .results import (
     Results,
 )
 from .samples import Clip, FrameKeeper, Gallery, pick_frames, write_clip, write_still
-from .scoring import Column, Row, frame_of, make_columns, score
+from .scoring import Column, Row, make_columns, score, view_of
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ class _Run:
             problem = self._problem(video)
             predictions, captions = {}, {}
             for state in self.states:
-                predictions[state.method.name] = self._frame(state, problem, video, frame)
+                predictions[state.method.name] = self._view(state, problem, video, frame)
                 captions[state.method.name] = self._caption(state, video, frame)
             folder = self.options.pictures / "stills"
             title = f"{titles[role]} ({column.record.label})"
@@ -283,14 +284,16 @@ class _Run:
                 measured.append((sign * mean, state))
         return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
-    def _frame(self, state: _State, problem: Problem, video: int, frame: int) -> torch.Tensor:
-        name = f"still-{video:06d}-{frame:06d}"
+    def _view(self, state: _State, problem: Problem, video: int, frame: int) -> View:
+        name = f"view-{video:06d}-{frame:06d}"
         pictures = state.cache.load_pictures(name)
         if pictures is None:
-            made = frame_of(state.method, problem, frame)
-            pictures = made.mul(255).round().byte().permute(1, 2, 0).numpy()[None]
+            made = view_of(state.method, problem, frame)
+            shown = [made.frame, made.error.expand_as(made.frame), *([] if made.warped is None else [made.warped])]
+            pictures = to_uint8(torch.stack(shown))
             state.cache.store_pictures(name, pictures)
-        return torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 255
+        views = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+        return View(views[0], views[1, :1], views[2] if len(views) > 2 else None)
 
     def _caption(self, state: _State, video: int, frame: int) -> str:
         parts = []
@@ -365,6 +368,7 @@ def _merged(known: Row | None, new: Row) -> Row:
     if known is not None:
         new.values = {**known.values, **new.values}
         new.features = {**known.features, **new.features}
+        new.weights = {**known.weights, **new.weights}
     return new
 
 
