@@ -166,7 +166,9 @@ def _flow(video: EvaluationVideo, protocol: Protocol, device: torch.device, prec
     """Every frame but the last gets a flow to the next one; the target is the true flow in colour."""
     # procedural scenes know the motion over one and two frames, in both directions
     known_names = {name.removesuffix("_forward_1"): value for name, value in video.truth.items()}
-    truth: dict[str, Tensor] = {name: known_names[name] for name in ("flow", "valid", "occlusion") if name in known_names}
+    truth: dict[str, Tensor] = {
+        name: known_names[name] for name in ("flow", "valid", "occlusion") if name in known_names
+    }
     pairs, height, width = len(video.frames) - 1, *video.frames.shape[2:]
     if pairs < 1:
         raise DataError(f"the video {video.id!r} has {len(video.frames)} frames, optical flow needs two")

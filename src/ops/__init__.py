@@ -6,4 +6,13 @@ from .occlusion import inconsistent, motion_boundary, occluded
 from .pad import Crop, pad_to_multiple
 from .warp import warp
 
-__all__ = ["Crop", "cost_volume", "flow_to_colour", "inconsistent", "motion_boundary", "occluded", "pad_to_multiple", "warp"]
+__all__ = [
+    "Crop",
+    "cost_volume",
+    "flow_to_colour",
+    "inconsistent",
+    "motion_boundary",
+    "occluded",
+    "pad_to_multiple",
+    "warp",
+]
