@@ -8,7 +8,7 @@ the servers. The program writes these files and checks that none is missing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from ..video.flow_files import write_flow
 from .methods import method_from_spec
 
 USAGE = """\
-python -m framewright.benchmark.flow_submission kitti2015|sintel <data root> network=<name> weights=<file or tag> out=<folder>
+python -m framewright.benchmark.flow_submission kitti2015|sintel <data root> out=<folder> network=<name> [weights=...]
+  weights=things                    a weight file, or the tag of official weights
   network=zero_flow                 a registered network or baseline
   options.num_flow_updates=32       constructor options of the network
   device=cuda precision=bf16-mixed  where and how it runs (cpu, 32-true)"""
@@ -76,7 +77,7 @@ def write_submission(
     for dataset in datasets:
         if not dataset.complete:
             raise DataError(
-                f"{dataset.name} below {str(root)!r} is not whole ({len(dataset)} pairs); the server takes all pairs only"
+                f"{dataset.name} below {str(root)!r} is not whole ({len(dataset)} pairs); the server wants all pairs"
             )
     written: list[Path] = []
     with tqdm(total=sum(len(dataset) for dataset in datasets), desc=benchmark, unit="pair", disable=None) as progress:
@@ -87,10 +88,7 @@ def write_submission(
     return written
 
 
-def _write(
-    dataset: EvaluationDataset, benchmark: str, method: Method, out: Path, context: Context
-) -> Sequence[Path]:
-    paths = []
+def _write(dataset: EvaluationDataset, benchmark: str, method: Method, out: Path, context: Context) -> Iterator[Path]:
     for video in dataset:
         made = Context("flow", video_id=video.id, device=context.device, precision=context.precision)
         flows = [flow for chunk in method.process(chunked(video.frames), made) for flow in chunk.extras["flow"]]
@@ -99,8 +97,7 @@ def _write(
         path = out / _file(benchmark, video.id)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_flow(path, flows[0].permute(1, 2, 0).numpy())
-        paths.append(path)
-    return paths
+        yield path
 
 
 def _file(benchmark: str, pair: str) -> Path:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .base import VideoMetric
+from .base import ValueMetric
 from .pair import VideoPair
 
 Pool = Literal["pixels", "images"]
@@ -29,7 +29,7 @@ Pool = Literal["pixels", "images"]
 _WAUC_STEPS = 100
 
 
-class FlowMetric(VideoMetric):
+class FlowMetric(ValueMetric):
     """The mean of a number per pixel over some pixels; one value per flow, weighted as ``pool`` says.
 
     It compares ``pair.results["flow"]`` with ``pair.given["flow"]``, both ``(K, 2, H, W)`` in pixels, where
@@ -86,10 +86,8 @@ class FlowMetric(VideoMetric):
         """The number of pixels that count in each flow ``(K,)``; None where every flow weighs the same."""
         return self._measured(pair)["pixels"] if self.pool == "pixels" else None
 
-    def update_flow(
-        self, flow: Tensor, true: Tensor, valid: Tensor | None = None, occlusion: Tensor | None = None
-    ) -> None:
-        """Add flows ``(K, 2, H, W)``, for use where they arrive without their frames (validation in training).
+    def update(self, flow: Tensor, true: Tensor, valid: Tensor | None = None, occlusion: Tensor | None = None) -> None:
+        """Add flows ``(K, 2, H, W)``; they need no frames.
 
         Args:
             flow: estimated.
