@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ..core.config import Section, check_known, parse_section
+from ..core.config import check_known, parse_section
 from .base import EvaluationDataset
+from .flow_evaluation_sets import FLOW_EVALUATION_SETS
+from .sections import EvaluationSection, Positive
 
-Positive = Annotated[int, Field(gt=0)]
-
-
-class EvaluationSection(Section):
-    """Keys that every evaluation set has: its ``name`` and at most how many ``videos`` (null: all)."""
-
-    name: str
-    videos: Positive | None = None
-
-    @abstractmethod
-    def build(self, task: str) -> EvaluationDataset:
-        """The evaluation set for networks of a task."""
+__all__ = ["EVALUATION_SETS", "EvaluationSection", "create_evaluation_set"]
 
 
 class ScenesEvaluationSection(EvaluationSection):
@@ -173,6 +163,7 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "snu_film": SNUFilmSection,
     "hd": HDSection,
     "x_test": XTestSection,
+    **FLOW_EVALUATION_SETS,
 }
 
 

@@ -77,11 +77,11 @@ def write_flow(path: str | os.PathLike[str], flow: Flow, valid: Valid | None = N
     flow = np.asarray(flow, np.float32)
     if flow.ndim != 3 or flow.shape[2] != 2 or 0 in flow.shape:
         raise ValueError(f"a flow to write is (H, W, 2) with H, W > 0, got {tuple(flow.shape)}")
-    known = np.isfinite(flow).all(axis=2)
+    known: Valid = np.asarray(np.isfinite(flow).all(axis=2), np.bool_)
     if valid is not None:
         if valid.shape != known.shape:
             raise ValueError(f"valid is {tuple(valid.shape)}, the flow is {flow.shape[0]}x{flow.shape[1]}")
-        known &= valid.astype(bool)
+        known = known & np.asarray(valid, np.bool_)
     data = encode(flow, known)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
