@@ -86,7 +86,9 @@ def test_mistakes_are_explained(kitti: Path, tmp_path: Path, capsys: pytest.Capt
 
     out = f"out={tmp_path / 'out'}"
     assert "is not whole (3 pairs)" in message("kitti2015", str(kitti), "network=zero_flow", out)
-    assert "no submission for 'kitti2016' (did you mean" in message("kitti2016", str(kitti), "network=zero_flow", out)
+    assert "no submission for 'kitti2016'; did you mean 'kitti2015'?" in message(
+        "kitti2016", str(kitti), "network=zero_flow", out
+    )
     assert "network" in message("kitti2015", str(kitti), out)
     assert "needs weights" in message("kitti2015", str(kitti), "network=spynet", out)
     assert "expected a benchmark and the data root" in message("kitti2015", "network=zero_flow", out)
