@@ -15,7 +15,7 @@ from ..core.config import Section, parse_section
 from ..core.errors import ConfigError, nearest
 from ..inference import FolderMethod, Method, NetworkMethod
 from ..models.card import ModelCard, PublishedResult
-from ..models.registry import create_model, get_card, list_models, load_model, model_info
+from ..models.registry import ModelInfo, create_model, get_card, list_models, load_model, model_info
 
 RUN_WEIGHTS = "weights.safetensors"
 
@@ -200,15 +200,19 @@ def _network_method(name: str, net: nn.Module, source: str) -> NetworkMethod:
         source=source,
         weights_sha256=info.weights_sha256,
         fingerprint=fingerprint,
-        published=_published(card, info.options),
+        published=_published(card, info),
     )
 
 
-def _published(card: ModelCard, options: Mapping[str, Any]) -> tuple[PublishedResult, ...]:
-    """The card's numbers if the network is the published one; those of a named variant never apply."""
-    if _changed(card, options):
-        return ()
-    return tuple(result for result in card.published if not result.variant)
+def _published(card: ModelCard, info: ModelInfo) -> tuple[PublishedResult, ...]:
+    """The card's numbers if the network is the published one, with the weights and the options they belong to."""
+    changed = _changed(card, info.options)
+    tags = {""}
+    for entry in card.weights:
+        known = entry.sha256 is not None and (info.weights_sha256 or "").startswith(entry.sha256)
+        if known or info.weights_source == entry.tag:
+            tags.add(entry.tag)
+    return tuple(result for result in card.published if result.variant in tags and dict(result.options) == changed)
 
 
 def _changed(card: ModelCard, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,16 @@ from typing import Any, NamedTuple
 from ..core.errors import ConfigError, nearest
 from .base import BenchmarkMetric, FrameMetric, SetMetric, ValueMetric, VideoMetric
 from .fid import FID
+from .flow import (
+    WAUC,
+    EndPointError,
+    FlAll,
+    FlowMetric,
+    MatchedEndPointError,
+    OutlierRate,
+    SpeedEndPointError,
+    UnmatchedEndPointError,
+)
 from .fsim import FSIM, FSIMc
 from .i3d import FVD, PVCS, VFID, VFIDClips
 from .interpolation_error import InterpolationError
@@ -33,23 +43,31 @@ __all__ = [
     "PVCS",
     "SSIM",
     "VFID",
+    "WAUC",
     "BenchmarkMetric",
+    "EndPointError",
     "FSIMc",
+    "FlAll",
+    "FlowMetric",
     "FrameMetric",
     "HolePSNR",
     "InterpolationError",
     "LumaPSNR",
     "MaskedPatchConsistencyPSNR",
+    "MatchedEndPointError",
     "MetricEntry",
     "MultiScaleSSIM",
+    "OutlierRate",
     "PatchConsistencyPSNR",
     "PatchConsistencySSIM",
     "PooledPSNR",
     "SSIMRife",
     "SetMetric",
     "Shared",
+    "SpeedEndPointError",
     "TemporalFlowDifference",
     "UniformSSIM",
+    "UnmatchedEndPointError",
     "VFIDClips",
     "ValueMetric",
     "VideoMetric",
@@ -80,6 +98,11 @@ _METRICS: dict[str, MetricEntry] = {
 }
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (FID, VFID, VFIDClips, PVCS, FVD)}
 _METRICS |= {f"lpips_{net}": MetricEntry(LPIPS, {"net": net}) for net in ("alex", "vgg", "squeeze")}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (EndPointError, MatchedEndPointError, UnmatchedEndPointError)}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (FlAll, WAUC)}
+for _name, _slowest, _fastest in (("s0_10", 0.0, 10.0), ("s10_40", 10.0, 40.0), ("s40plus", 40.0, float("inf"))):
+    _METRICS[f"epe_{_name}"] = MetricEntry(SpeedEndPointError, {"slowest": _slowest, "fastest": _fastest})
+_METRICS |= {f"px{limit}": MetricEntry(OutlierRate, {"limit": float(limit)}) for limit in (1, 3, 5)}
 for _source in _FLOW_SOURCES:
     _METRICS[f"warp_error_{_source}"] = MetricEntry(WarpError, {"source": _source})
     _METRICS[f"warp_error_mask_{_source}"] = MetricEntry(WarpErrorMask, {"source": _source})

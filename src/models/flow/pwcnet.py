@@ -310,12 +310,12 @@ CARD = ModelCard(
         CheckpointLayout("sniklaus", _is_sniklaus, _from_sniklaus),
     ),
     published=(
-        PublishedResult("sintel_train_clean", "epe", 2.55, "paper, C+T, as quoted in ptlflow's tables", "C+T"),
-        PublishedResult("sintel_train_final", "epe", 3.93, "paper, C+T, as quoted in ptlflow's tables", "C+T"),
-        PublishedResult("kitti15_train", "epe", 10.35, "paper, C+T, as quoted in ptlflow's tables", "C+T"),
-        PublishedResult("kitti15_train", "fl_all", 33.7, "paper, C+T, as quoted in ptlflow's tables", "C+T"),
-        PublishedResult("sintel_train_clean", "epe", 1.83, "README of github.com/NVlabs/PWC-Net", "sintel"),
-        PublishedResult("sintel_train_final", "epe", 2.31, "README of github.com/NVlabs/PWC-Net", "sintel"),
+        PublishedResult("sintel_clean", "epe", 2.55, "paper, C+T, as quoted in ptlflow's tables", "C+T"),
+        PublishedResult("sintel_final", "epe", 3.93, "paper, C+T, as quoted in ptlflow's tables", "C+T"),
+        PublishedResult("kitti2015", "epe", 10.35, "paper, C+T, as quoted in ptlflow's tables", "C+T"),
+        PublishedResult("kitti2015", "fl_all", 33.7, "paper, C+T, as quoted in ptlflow's tables", "C+T"),
+        PublishedResult("sintel_clean", "epe", 1.83, "README of github.com/NVlabs/PWC-Net", "sintel"),
+        PublishedResult("sintel_final", "epe", 2.31, "README of github.com/NVlabs/PWC-Net", "sintel"),
     ),
     proven=("parity", "official weights never seen"),
 )

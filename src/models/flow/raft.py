@@ -167,6 +167,9 @@ _PAPER = (
 )
 _README = "https://github.com/princeton-vl/RAFT#demos"
 _TABLE = "paper, table 1 (C+T)"
+# of the authors' evaluation program
+_SINTEL = {"num_flow_updates": 32}
+_KITTI = {"num_flow_updates": 24, "padding": "kitti"}
 
 
 def _torchvision_weights(tag: str, filename: str, trained_on: str) -> OfficialWeights:
@@ -208,10 +211,10 @@ CARDS = (
         ),
         layouts=_layouts(small=True),
         published=(
-            PublishedResult("sintel_train_clean", "epe", 2.21, _TABLE),
-            PublishedResult("sintel_train_final", "epe", 3.35, _TABLE),
-            PublishedResult("kitti15_train", "epe", 7.51, _TABLE),
-            PublishedResult("kitti15_train", "fl_all", 26.9, _TABLE),
+            PublishedResult("sintel_clean", "epe", 2.21, _TABLE, "small", _SINTEL),
+            PublishedResult("sintel_final", "epe", 3.35, _TABLE, "small", _SINTEL),
+            PublishedResult("kitti2015", "epe", 7.51, _TABLE, "small", _KITTI),
+            PublishedResult("kitti2015", "fl_all", 26.9, _TABLE, "small", _KITTI),
         ),
         proven=("parity",),
     ),
@@ -237,10 +240,10 @@ CARDS = (
         ),
         layouts=_layouts(small=False),
         published=(
-            PublishedResult("sintel_train_clean", "epe", 1.43, _TABLE),
-            PublishedResult("sintel_train_final", "epe", 2.71, _TABLE),
-            PublishedResult("kitti15_train", "epe", 5.04, _TABLE),
-            PublishedResult("kitti15_train", "fl_all", 17.4, _TABLE),
+            PublishedResult("sintel_clean", "epe", 1.43, _TABLE, "things", _SINTEL),
+            PublishedResult("sintel_final", "epe", 2.71, _TABLE, "things", _SINTEL),
+            PublishedResult("kitti2015", "epe", 5.04, _TABLE, "things", _KITTI),
+            PublishedResult("kitti2015", "fl_all", 17.4, _TABLE, "things", _KITTI),
         ),
         proven=("parity", "official weights never seen"),
     ),
