@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 import math
 
 import pytest
@@ -39,7 +40,7 @@ def test_the_wheel_has_the_published_corners() -> None:
 def test_hue_turns_with_the_direction() -> None:
     hues = [hue(flow_to_colour(direction(degrees), maximum=1.0)) for degrees in range(0, 350, 10)]
     assert hues[0] == pytest.approx(0, abs=1)
-    assert all(later > earlier for earlier, later in zip(hues, hues[1:], strict=False))
+    assert all(later > earlier for earlier, later in itertools.pairwise(hues))
     assert 50 < hues[9] < 60  # down: yellow
     assert 180 < hues[18] < 200  # left: cyan to blue
     assert 250 < hues[27] < 270  # up: violet
