@@ -14,11 +14,11 @@ from . import select
 class MaskedL1Loss(nn.Module):
     """Absolute difference averaged over one side of a mask, as STTN, DSTT, FuseFormer and E2FGVI weigh it.
 
-    ``mean(|prediction - target| * weight) / mean(weight)``, where ``weight`` is the mask (``inside="hole"``) or one minus
-    the mask (``inside="valid"``). Both means are over the whole batch, as the official code takes them: a clip with a
-    small hole counts less than one with a large hole, and a batch that is split over processes or accumulated steps gives
-    another value. ``per_sample=True`` divides each sample by its own mean and averages the quotients, which splitting
-    does not change.
+    ``mean(|prediction - target| * weight) / mean(weight)``, where ``weight`` is the mask (``inside="hole"``) or one
+    minus the mask (``inside="valid"``). Both means are over the whole batch, as the official code takes them: a clip
+    with a small hole counts less than one with a large hole, and a batch that is split over processes or accumulated
+    steps gives another value. ``per_sample=True`` divides each sample by its own mean and averages the quotients,
+    which splitting does not change.
 
     Args:
         inside: ``"hole"`` or ``"valid"``.

@@ -1,7 +1,7 @@
 """What all inpainting networks share: ``net(video, mask)`` gives the video with its holes filled.
 
-Videos are ``(B, T, 3, H, W)`` RGB in [0, 1] of any size and length, masks ``(B, T, 1, H, W)`` with 1 = hole. Known pixels
-come back as the network predicts them; :func:`composite` puts the given ones back.
+Videos are ``(B, T, 3, H, W)`` RGB in [0, 1] of any size and length, masks ``(B, T, 1, H, W)`` with 1 = hole. Known
+pixels come back as the network predicts them; :func:`composite` puts the given ones back.
 
 The forward pass has three steps, so that a program that runs windows over a long video encodes every frame once:
 ``encode`` sees frames one by one, ``transform`` lets the frames of a window exchange information, ``decode`` turns
@@ -96,9 +96,10 @@ class InpaintingNetwork(nn.Module):
         """
         check_video(video, mask)
         count = video.shape[:2]
-        features = self.encode(video.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, count)
+        features = torch.unflatten(self.encode(video.flatten(0, 1), mask.flatten(0, 1)), 0, count)
         features = self.transform(features, mask)
-        return self.decode(features.flatten(0, 1), (video.shape[3], video.shape[4])).unflatten(0, count)
+        frames = self.decode(features.flatten(0, 1), (video.shape[3], video.shape[4]))
+        return torch.unflatten(frames, 0, count)
 
     def training_outputs(self, video: Tensor, mask: Tensor) -> InpaintingOutputs:
         """All that the losses need; arguments as for :meth:`forward`, ``video`` with the truth inside the holes."""

@@ -10,7 +10,8 @@ Kept from the official code, because published numbers depend on it:
     * patches that overlap are summed without dividing by their number.
 
 Different from the official code:
-    * any size: the feature map is folded at its own size, frames are padded to multiples of 24, so that zones are equal;
+    * any size: patches are summed at the size of the feature map, frames are padded to multiples of 24, so that zones
+      are equal;
     * fused attention; patches are summed by a transposed convolution.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
@@ -91,7 +93,7 @@ class DSTT(InpaintingNetwork):
         for block in self.transformer:
             tokens = block(tokens, frames, grid)
         x = x + self.vec2patch(tokens, (x.shape[2], x.shape[3]))
-        return x.unflatten(0, (-1, frames))
+        return torch.unflatten(x, 0, (-1, frames))
 
     def _features(self, frames: Tensor) -> Tensor:
         features: Tensor = self.hier_enc(self.encoder(frames))
@@ -148,7 +150,8 @@ class _Block(nn.Module):
         else:
             attended = self.attention(normalised)
         x = (normalised if self.normalised_skip else x) + self.dropout(attended)
-        return x + self.ffn(self.norm2(x))
+        out: Tensor = x + self.ffn(self.norm2(x))
+        return out
 
 
 def _to_zones(x: Tensor, frames: int, grid: tuple[int, int]) -> Tensor:

@@ -56,8 +56,8 @@ class FuseFormer(InpaintingNetwork):
         num_head: heads of attention; divides ``hidden``.
         fusion_channels: of the patches inside the feed-forward layers.
         dropout: of attention weights and feed-forward layers.
-        output_size: height and width of the feature map, a quarter of the frames', for which position embedding and bias
-            are stored; frames of any other size use them interpolated.
+        output_size: height and width of the feature map, a quarter of the frames', for which position embedding and
+            bias are stored; frames of any other size use them interpolated.
         implementation: how it is computed, see :class:`~framewright.models.inpainting.contract.InpaintingNetwork`.
 
     Raises:
@@ -98,12 +98,12 @@ class FuseFormer(InpaintingNetwork):
         frames = features.shape[1]
         x = self.arrange(features.flatten(0, 1))
         size = (x.shape[2], x.shape[3])
-        tokens = self.add_pos_emb(self.ss(x), token_grid(size)).unflatten(0, (-1, frames)).flatten(1, 2)
+        tokens = torch.unflatten(self.add_pos_emb(self.ss(x), token_grid(size)), 0, (-1, frames)).flatten(1, 2)
         overlaps = coverage(size, x) if self.fused else None
         for block in self.transformer:
             tokens = block(tokens, frames, size, overlaps)
-        x = x + self.sc(tokens.unflatten(1, (frames, -1)).flatten(0, 1), size)
-        return x.unflatten(0, (-1, frames))
+        x = x + self.sc(torch.unflatten(tokens, 1, (frames, -1)).flatten(0, 1), size)
+        return torch.unflatten(x, 0, (-1, frames))
 
     def _features(self, frames: Tensor) -> Tensor:
         features: Tensor = self.encoder(frames)
@@ -136,7 +136,7 @@ class _SoftSplit(nn.Module):
         if not self.fused:
             tokens: Tensor = self.embedding(F.unfold(x, KERNEL, padding=PADDING, stride=STRIDE).transpose(1, 2))
             return tokens
-        kernel = self.embedding.weight.unflatten(1, (-1, KERNEL, KERNEL))
+        kernel = torch.unflatten(self.embedding.weight, 1, (-1, KERNEL, KERNEL))
         return F.conv2d(x, kernel, self.embedding.bias, STRIDE, PADDING).flatten(2).transpose(1, 2)
 
 
@@ -152,7 +152,7 @@ class _PositionEmbedding(nn.Module):
         """``tokens`` ``(N, rows * columns, C)`` of a ``grid``, which need not be that of the embedding."""
         embedding = self.pos_emb[0]
         if grid != self.grid:
-            maps = embedding.transpose(1, 2).unflatten(2, self.grid)
+            maps = torch.unflatten(embedding.transpose(1, 2), 2, self.grid)
             maps = F.interpolate(maps, grid, mode="bicubic", align_corners=False)
             embedding = maps.flatten(2).transpose(1, 2)
         return tokens + embedding
@@ -171,12 +171,12 @@ class _Fusion(nn.Module):
 
     def forward(self, x: Tensor, frames: int, size: tuple[int, int], overlaps: Tensor | None) -> Tensor:
         """``x`` ``(B, T * rows * columns, C)``; ``overlaps`` ``(h, w)``, None to count them here."""
-        patches = self.conv1(x).unflatten(1, (frames, -1)).flatten(0, 1).transpose(1, 2)
+        patches = torch.unflatten(self.conv1(x), 1, (frames, -1)).flatten(0, 1).transpose(1, 2)
         if overlaps is None:
             overlaps = _fold(torch.ones_like(patches), size)
         averaged = _fold(patches, size) / overlaps
         patches = F.unfold(averaged, KERNEL, padding=PADDING, stride=STRIDE).transpose(1, 2)
-        out: Tensor = self.conv2(patches.unflatten(0, (-1, frames)).flatten(1, 2))
+        out: Tensor = self.conv2(torch.unflatten(patches, 0, (-1, frames)).flatten(1, 2))
         return out
 
 

@@ -49,7 +49,7 @@ def run_hierarchy(layers: Iterable[nn.Module], base: Tensor) -> Tensor:
     for i, layer in enumerate(layers):
         if i and i % 2 == 0:
             groups = GROUPS[i // 2]
-            parts = (part.unflatten(1, (groups, -1)) for part in (base, x))
+            parts = (torch.unflatten(part, 1, (groups, -1)) for part in (base, x))
             x = torch.cat(tuple(parts), 2).flatten(1, 2)
         x = layer(x)
     return x
@@ -82,10 +82,11 @@ def init_weights(net: nn.Module) -> None:
     """The official initialisation: weights of convolutions and linear layers N(0, 0.02), biases 0."""
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
-            weight = module.weight_orig if hasattr(module, "weight_orig") else module.weight
-            nn.init.normal_(weight, 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+            for name, parameter in module.named_parameters(recurse=False):
+                if name == "bias":
+                    nn.init.zeros_(parameter)
+                else:
+                    nn.init.normal_(parameter, 0.0, 0.02)
 
 
 # --- tokens
@@ -133,7 +134,7 @@ class TokenAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``x`` ``(B, N, C)``; the same shape."""
         layers = (self.query_embedding, self.key_embedding, self.value_embedding)
-        query, key, value = (layer(x).unflatten(-1, (self.num_head, -1)).transpose(1, 2) for layer in layers)
+        query, key, value = (torch.unflatten(layer(x), -1, (self.num_head, -1)).transpose(1, 2) for layer in layers)
         dropout = self.dropout if self.training else 0.0
         attended = attend(query, key, value, fused=self.fused, dropout=dropout)
         out: Tensor = self.output_linear(attended.transpose(1, 2).flatten(2))
@@ -175,9 +176,9 @@ class PatchComposite(nn.Module):
         missing = tuple(
             length - ((count - 1) * STRIDE - 2 * PADDING + KERNEL) for length, count in zip(size, grid, strict=True)
         )
-        kernel = self.embedding.weight.t().unflatten(1, (-1, KERNEL, KERNEL))
-        maps = tokens.transpose(1, 2).unflatten(2, grid)
+        kernel = torch.unflatten(self.embedding.weight.t(), 1, (-1, KERNEL, KERNEL))
+        maps = torch.unflatten(tokens.transpose(1, 2), 2, grid)
         x = F.conv_transpose2d(maps, kernel, None, STRIDE, PADDING, missing)
         # the bias of a patch counts as often as patches overlap, so it is summed like a map of ones
-        bias = self.embedding.bias.unflatten(0, (1, -1, KERNEL, KERNEL))
+        bias = torch.unflatten(self.embedding.bias, 0, (1, -1, KERNEL, KERNEL))
         return x + F.conv_transpose2d(maps.new_ones(1, 1, *grid), bias, None, STRIDE, PADDING, missing)

@@ -41,8 +41,8 @@ class STTN(InpaintingNetwork):
         channel: width of the features; a multiple of 4 and of the number of ``divisions``.
         stack_num: number of transformer blocks.
         divisions: one head for each: into how many patches it divides the feature map along each side.
-        mask_attention: hide patches that lie in a hole by more than half from attention, as the paper describes it; False
-            as the official code does.
+        mask_attention: hide patches that lie in a hole by more than half from attention, as the paper describes it;
+            False as the official code does.
         implementation: ``"plain"`` only differs in memory order here.
 
     Raises:
@@ -81,7 +81,7 @@ class STTN(InpaintingNetwork):
         x = self.arrange(features.flatten(0, 1))
         for block in self.transformer:
             x = block(x, frames, holes)
-        return x.unflatten(0, (-1, frames))
+        return torch.unflatten(x, 0, (-1, frames))
 
     def _features(self, frames: Tensor) -> Tensor:
         features: Tensor = self.encoder(frames)
@@ -105,8 +105,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, frames: int, holes: Tensor | None) -> Tensor:
         x = x + self.attention(x, frames, holes)
-        x = x + self.feed_forward(x)
-        return x
+        out: Tensor = x + self.feed_forward(x)
+        return out
 
 
 class _FeedForward(nn.Module):

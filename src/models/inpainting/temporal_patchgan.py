@@ -11,6 +11,7 @@ Kept from the official code, because published weights were trained so:
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class TemporalPatchGAN(nn.Module):
         self.in_channels, self.use_sigmoid, self.per_clip = in_channels, use_sigmoid, per_clip
         widths = (in_channels, *(nf * factor for factor in _WIDTHS))
         layers: list[nn.Module] = []
-        for i, (inner, outer) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (inner, outer) in enumerate(itertools.pairwise(widths)):
             padding = (1, 2, 2) if i else (1, 1, 1)
             if i == len(_WIDTHS) - 1:
                 layers.append(nn.Conv3d(inner, outer, _KERNEL, _STRIDE, padding))
@@ -76,8 +77,8 @@ class TemporalPatchGAN(nn.Module):
             video: ``(B, T, C, H, W)`` in [0, 1].
 
         Returns:
-            ``(1, B * T, 4 nf, h, w)``, or ``(B, T, 4 nf, h, w)`` with ``per_clip``, where h and w are H and W divided by
-            64, roughly.
+            ``(1, B * T, 4 nf, h, w)``, or ``(B, T, 4 nf, h, w)`` with ``per_clip``, where h and w are about H and W
+            divided by 64.
 
         Raises:
             ValueError: another shape.
@@ -112,8 +113,8 @@ CARD = ModelCard(
     task="auxiliary",
     build=TemporalPatchGAN,
     summary="discriminator of STTN (`nf=64`), DSTT and FuseFormer (`nf=32`): 3D convolutions, spectral norm",
-    paper="Chang, Liu, Lee, Hsu: Free-form Video Inpainting with 3D Gated Convolution and Temporal PatchGAN, ICCV 2019, "
-    "https://arxiv.org/abs/1904.10247",
+    paper="Chang, Liu, Lee, Hsu: Free-form Video Inpainting with 3D Gated Convolution and Temporal PatchGAN, "
+    "ICCV 2019, https://arxiv.org/abs/1904.10247",
     tiny={"nf": 4},
     licence="MIT (STTN), none stated (DSTT, FuseFormer)",
     layouts=(

@@ -40,16 +40,17 @@ class SpectralConv3d(nn.Conv3d):
     ) -> None:
         super().__init__(channels_in, channels_out, kernel_size, stride, padding, bias=bias)
         self.power_iterations = power_iterations
-        weight = self.weight
+        weight = self.weight.detach()
         del self.weight
-        self.register_parameter("weight_orig", weight)
+        self.weight_orig = nn.Parameter(weight)
         rows = weight.flatten(1)
         self.register_buffer("weight_u", F.normalize(torch.randn(rows.shape[0]), dim=0, eps=_EPSILON))
         self.register_buffer("weight_v", F.normalize(torch.randn(rows.shape[1]), dim=0, eps=_EPSILON))
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution with the normalised weight; in training mode the estimate is refined first."""
-        return self._conv_forward(x, self.normalised_weight(), self.bias)
+        out: Tensor = self._conv_forward(x, self.normalised_weight(), self.bias)
+        return out
 
     def normalised_weight(self) -> Tensor:
         """``weight_orig`` divided by the estimate of its largest singular value; float32 under autocast."""
@@ -59,7 +60,8 @@ class SpectralConv3d(nn.Conv3d):
                 self._refine(matrix)
             # copies, because the next forward pass of the same step changes the buffers in place
             sigma = torch.dot(self.weight_u.clone(), torch.mv(matrix, self.weight_v.clone()))
-            return self.weight_orig / sigma
+            normalised: Tensor = self.weight_orig / sigma
+        return normalised
 
     @torch.no_grad()
     def _refine(self, matrix: Tensor) -> None:
