@@ -8,6 +8,8 @@ Other than that one, a module stays picklable and copyable after a forward pass.
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -54,7 +56,10 @@ class SpectralConv3d(nn.Conv3d):
 
     def normalised_weight(self) -> Tensor:
         """``weight_orig`` divided by the estimate of its largest singular value; float32 under autocast."""
-        with torch.autocast(device_type=self.weight_orig.device.type, enabled=False):
+        device = self.weight_orig.device.type
+        # not every device that holds tensors knows autocast
+        known = torch.amp.is_autocast_available(device)
+        with torch.autocast(device, enabled=False) if known else contextlib.nullcontext():
             matrix = self.weight_orig.flatten(1)
             if self.training:
                 self._refine(matrix)
