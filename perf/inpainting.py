@@ -1,12 +1,12 @@
 """The inpainting transformers: fused attention and convolutions against the plain computation; run by hand.
 
 Run ``python perf/inpainting.py [--rounds 1] [--frames 5 10 20] [--height 240] [--width 432] [--threads 1]
-[--only fuseformer] [--device cpu]``. The plain computation (``implementation="plain"``) is the official one step by step:
-explicit softmax, patches cut and folded, overlaps folded in every block. Both have the same weights and take turns in one
-process; printed are medians of processor time (wall time on another device), and the ratio of the plain time to ours
-(above 1: ours is faster), which can be compared between machines. Peak memory is that of a fresh process beyond what it
-held before the measured call, read from Linux (on CUDA, from torch). The largest difference of the outputs is printed
-too.
+[--only fuseformer] [--device cpu]``. The plain computation (``implementation="plain"``) is the official one step by
+step: explicit softmax, patches cut and folded, overlaps folded in every block. Both have the same weights and take
+turns in one process; printed are medians of processor time (wall time on another device), and the ratio of the plain
+time to ours (above 1: ours is faster), which can be compared between machines. Peak memory is that of a fresh process
+beyond what it held before the measured call, read from Linux (on CUDA, from torch). The largest difference of the
+outputs is printed too.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def compare(name: str, frames: int, arguments: argparse.Namespace) -> None:
     ratios = sorted(a / b for a, b in zip(*times.values(), strict=True))
     peaks = [_peak_elsewhere(name, key, frames, arguments) for key in IMPLEMENTATIONS]
     print(
-        f"{name:10s} T = {frames:2d}   plain {before:7.2f} s {peaks[0]:6.0f} MiB   ours {after:7.2f} s {peaks[1]:6.0f} MiB"
-        f"   time ratio {statistics.median(ratios):4.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        f"{name:10s} T = {frames:2d}   plain {before:7.2f} s {peaks[0]:6.0f} MiB   "
+        f"ours {after:7.2f} s {peaks[1]:6.0f} MiB   time ratio {statistics.median(ratios):4.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         f"   difference {difference:.1e}",
         flush=True,
     )

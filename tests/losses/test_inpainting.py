@@ -39,9 +39,7 @@ def test_splitting_a_batch_changes_only_the_official_form(side: str) -> None:
     for per_sample in (True, False):
         loss = MaskedL1Loss(side, per_sample=per_sample)  # type: ignore[arg-type]
         halves = [
-            loss(
-                {key: value[part] for key, value in outputs.items()}, {key: value[part] for key, value in batch.items()}
-            )
+            loss(*({key: value[part] for key, value in tensors.items()} for tensors in (outputs, batch)))
             for part in (slice(2), slice(2, 4))
         ]
         assert torch.allclose(sum(halves) / 2, loss(outputs, batch), rtol=1e-5) == per_sample
