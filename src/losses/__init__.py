@@ -1,6 +1,7 @@
 """Loss terms: modules called ``term(outputs, batch)`` that return one scalar, and their weighted sum."""
 
 from .distillation import MaskedDistillationLoss
+from .flow import MultiScaleEndPointLoss, MultiScaleRobustLoss, SequenceFlowLoss
 from .laplacian import LaplacianPyramidLoss, laplacian_pyramid_loss
 from .pixel import CharbonnierLoss, L1Loss
 from .weighted_sum import WeightedSum
@@ -10,6 +11,9 @@ __all__ = [
     "L1Loss",
     "LaplacianPyramidLoss",
     "MaskedDistillationLoss",
+    "MultiScaleEndPointLoss",
+    "MultiScaleRobustLoss",
+    "SequenceFlowLoss",
     "WeightedSum",
     "laplacian_pyramid_loss",
 ]
