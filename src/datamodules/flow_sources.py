@@ -181,7 +181,7 @@ class FlyingChairsSource(FlowSource):
     """FlyingChairs."""
 
     section_type = FlyingChairsSection
-    benchmark_name = "flow_flying_chairs"
+    benchmark_name = "flow_chairs"
 
     def __init__(self, section: FlyingChairsSection, task: str) -> None:
         super().__init__(section, task)

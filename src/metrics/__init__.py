@@ -76,6 +76,7 @@ __all__ = [
     "WarpErrorMask",
     "create_frame_metric",
     "create_metric",
+    "create_value_metric",
     "list_metrics",
     "metric_entry",
 ]
@@ -154,4 +155,19 @@ def create_frame_metric(key: str, **options: Any) -> FrameMetric:
     if not isinstance(metric, FrameMetric):
         known = [name for name in list_metrics() if issubclass(metric_entry(name).cls, FrameMetric)]
         raise ConfigError(f"the metric {key!r} has no value per frame; possible here: {', '.join(known)}")
+    return metric
+
+
+def create_value_metric(key: str, **options: Any) -> ValueMetric:
+    """As :func:`create_metric`, for use where there are whole videos, but neither masks nor a set to look at at once.
+
+    Raises:
+        ConfigError: also where the metric compares sets, or needs masks.
+    """
+    metric = create_metric(key, **options)
+    if not isinstance(metric, ValueMetric) or metric.needs_mask:
+        classes = {name: metric_entry(name).cls for name in list_metrics()}
+        known = [name for name, cls in classes.items() if issubclass(cls, ValueMetric) and not cls.needs_mask]
+        what = "needs masks of holes" if metric.needs_mask else "compares whole sets of videos"
+        raise ConfigError(f"the metric {key!r} {what}; possible here: {', '.join(known)}")
     return metric

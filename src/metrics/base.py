@@ -125,6 +125,13 @@ class ValueMetric(BenchmarkMetric):
         self.total = self.total + total.to(self.total.device)
         self.count = self.count + count.to(self.count.device)
 
+    def add_pair(self, pair: VideoPair) -> None:
+        """Let the values of a whole video into the mean, whatever the metric looks at."""
+        self.add(self.values(pair), self.weights(pair))
+        # to torchmetrics this is an update like any other
+        self._update_count += 1
+        self._computed = None
+
     def compute(self) -> Tensor:
         """The finished mean over all values so far as a float64 scalar; NaN before the first."""
         return self._finished(self.total, self.count)

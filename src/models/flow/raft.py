@@ -14,6 +14,7 @@ pyramid needs two pixels; the computation stays in float32 under autocast.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -72,7 +73,7 @@ class RAFT(nn.Module):
         Raises:
             ValueError: shapes do not fit.
         """
-        return self.training_outputs(image1, image2)[-1]
+        return self.final_flow(self.training_outputs(image1, image2))
 
     def training_outputs(self, image1: Tensor, image2: Tensor) -> list[Tensor]:
         """The flow ``(B, 2, H, W)`` after each iteration; arguments as for :meth:`forward`."""
@@ -88,6 +89,10 @@ class RAFT(nn.Module):
                 # torchvision leaves the pyramid there: memory, and a graph that keeps the network from being copied
                 self.network.corr_block.corr_pyramid = []
         return [flow[..., rows, columns] for flow in flows]
+
+    def final_flow(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The flow after the last iteration."""
+        return outputs[-1]
 
     def _margins(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Rows and columns to add: left, right, above, below."""
