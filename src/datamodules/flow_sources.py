@@ -199,6 +199,7 @@ class FlyingThingsSource(FlowSource):
     """FlyingThings3D."""
 
     section_type = FlyingThingsSection
+    benchmark_name = "flow_things"
 
     def __init__(self, section: FlyingThingsSection, task: str) -> None:
         super().__init__(section, task)
@@ -272,6 +273,7 @@ class HD1KSource(FlowSource):
     """HD1K."""
 
     section_type = HD1KSection
+    benchmark_name = "flow_hd1k"
 
     def __init__(self, section: HD1KSection, task: str) -> None:
         super().__init__(section, task)

@@ -177,14 +177,14 @@ class TaskModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and the per-iteration schedule that the configuration names."""
-        parameters = self._parameters()
+        parameters = self._trained_parameters()
         optimizer = instantiate(self._optim.optimizer, parameters, where="optim.optimizer", allow=self._allow_targets)
         if self._optim.scheduler is None:
             return optimizer
         scheduler = instantiate(self._optim.scheduler, optimizer, where="optim.scheduler", allow=self._allow_targets)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _parameters(self) -> list[Any]:
+    def _trained_parameters(self) -> list[Any]:
         """What is trained: a list, or two groups where biases and scales are not to decay."""
         parameters = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         if self._optim.decay_biases:

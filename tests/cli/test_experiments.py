@@ -12,8 +12,13 @@ from framewright.cli.entry import compose
 from framewright.cli.evaluate import EvaluateSection
 from framewright.cli.train import check, train
 from framewright.core.config import parse_section
+from framewright.models.registry import get_card
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+# experiments whose model section fits every network that the group names
+OF_TASK = {"interpolation": "quickstart", "flow": "pwcnet_chairs"}
 
 
 def names(group: str) -> list[str]:
@@ -43,7 +48,8 @@ def test_experiment_trains_in_its_tiny_form(experiment: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("group", ["model", "data", "loss", "trainer", "logger", "callbacks", "debug"])
 def test_every_choice_composes_and_validates(group: str) -> None:
     for name in names(group):
-        check(compose(CONFIGS, "train", [f"{group}={name}"]))
+        task = get_card(name).task if group == "model" else "interpolation"
+        check(compose(CONFIGS, "train", [f"experiment={OF_TASK[task]}", f"{group}={name}"]))
 
 
 @pytest.mark.parametrize("benchmark", names("benchmark"))
@@ -58,14 +64,28 @@ def test_every_protocol_is_valid(protocol: str) -> None:
     assert load_protocol(CONFIGS / "protocol" / f"{protocol}.yaml").name == protocol
 
 
-@pytest.mark.parametrize("source", ["scenes", "folder", "vimeo90k_triplet", "vimeo90k_septuplet"])
-def test_the_benchmark_of_every_data_source_exists(source: str) -> None:
+SOURCES_OF_TASK = {
+    "interpolation": ["scenes", "folder", "vimeo90k_triplet", "vimeo90k_septuplet"],
+    "flow": [
+        *("scenes", "flying_chairs", "flying_things", "sintel", "kitti2012", "kitti2015", "hd1k", "middlebury_flow"),
+        *("flow_mix_sintel", "flow_mix_kitti"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("task", "source"), [(t, source) for t, known in SOURCES_OF_TASK.items() for source in known])
+def test_the_benchmark_of_every_data_source_exists(task: str, source: str) -> None:
     from framewright.datamodules.evaluation_sets import EVALUATION_SETS
     from framewright.datamodules.sources import create_source, parse_data
 
     values = compose(CONFIGS, "train", [f"data={source}"])["data"]
-    name, data = create_source(parse_data(values), "interpolation").benchmark()
+    name, data = create_source(parse_data(values), task).benchmark()
     assert name in names("benchmark")
     composed = compose(CONFIGS, "evaluate", [f"benchmark={name}"])["data"]
     section = EVALUATION_SETS[composed["name"]]
     assert set(data) <= set(section.model_fields)
+
+
+def test_every_data_choice_belongs_to_a_task() -> None:
+    listed = {source for sources in SOURCES_OF_TASK.values() for source in sources}
+    assert listed | {"scenes_gentle"} == set(names("data"))

@@ -36,9 +36,13 @@ def train(tmp_path: Path, name: str, *overrides: str) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
-def test_losses_agree_with_one_process(tmp_path: Path) -> None:
-    one = train(tmp_path, "one")
-    two = train(tmp_path, "two", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.threads=1")
+@pytest.mark.parametrize("experiment", ["quickstart", "quickstart_flow"])
+def test_losses_agree_with_one_process(experiment: str, tmp_path: Path) -> None:
+    chosen = f"experiment={experiment}"
+    one = train(tmp_path, "one", chosen)
+    two = train(
+        tmp_path, "two", chosen, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.threads=1"
+    )
     assert [row["iteration"] for row in one] == [row["iteration"] for row in two] == ["1", "2", "3", "4"]
     for a, b in zip(one, two, strict=True):
         assert a.keys() == b.keys()

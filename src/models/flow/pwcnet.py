@@ -125,6 +125,8 @@ class PWCNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in")
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
+        # nothing uses it: an optimizer would let it decay, and several processes would wait for its gradient
+        self.get_submodule(f"deconv{_FINEST}").requires_grad_(False)
 
     def forward(self, image1: Tensor, image2: Tensor) -> Tensor:
         """The flow from ``image1`` to ``image2``.
