@@ -51,18 +51,19 @@ def column_result(
         if not counts.any():
             return _absent(f"no {record.items} counts for {record.label}{_why_none(column.metric)}", shared)
         return _absent(f"{record.label} is infinite: every prediction equals its target", shared)
+    items = sum(row.items(column.key) for row in rows)
     interval = None
     if resamples:
         interval = bootstrap_interval(sums, counts, mean_over, resamples=resamples, seed=seed)
     if interval is not None:
         low, high = sorted(column.metric.finish(end) for end in interval)
         interval = (low, high) if math.isfinite(low) and math.isfinite(high) else None
-    return MetricResult(mean=mean, ci95=interval, n=int((counts > 0).sum()), n_frames=int(counts.sum()), **shared)
+    return MetricResult(mean=mean, ci95=interval, n=int((counts > 0).sum()), n_frames=items, **shared)
 
 
 def video_value(column: Column, row: Row) -> tuple[float | None, int]:
-    """A column's value for one video, and how many items it is the mean of; None where there is none or it is
-    infinite."""
+    """A column's value for one video, and how many items (or pixels) it is the mean of; None where there is none or
+    it is infinite."""
     if isinstance(column.metric, SetMetric):
         return None, len(row.features[column.key][0])
     if not isinstance(column.metric, ValueMetric):
@@ -72,7 +73,7 @@ def video_value(column: Column, row: Row) -> tuple[float | None, int]:
 
 
 def sums_and_counts(column: Column, rows: Sequence[Row]) -> tuple[Floats, Floats]:
-    """Per video the sum over its items and their number.
+    """Per video the sum over its items and their number, weighted where the metric weighs its items.
 
     Where the metric says ``infinite = "largest"``, the mean of a video with an infinite value becomes the largest
     finite mean of all videos (the rule of DEVIL's summaries).

@@ -84,6 +84,8 @@ class MethodCache:
                     if len(values) != entry["n"]:
                         return None
                     row.values[column.key] = values
+                    if entry.get("weights") is not None:
+                        row.weights[column.key] = [int(weight) for weight in entry["weights"]]
         except Exception:  # json, zip and header errors of a damaged file: it is only a cache, compute again
             return None
         return row
@@ -106,6 +108,8 @@ class MethodCache:
             elif column.key in row.values:
                 values = row.values[column.key]
                 known[_name(column)] = {"n": len(values), "values": [_encoded(value) for value in values]}
+                if column.key in row.weights:
+                    known[_name(column)]["weights"] = row.weights[column.key]
         # last, because it says what there is
         write_json(path, {"video_id": row.video_id, "frames": row.frames, "seconds": row.seconds, "columns": known})
 

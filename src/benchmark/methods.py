@@ -15,7 +15,7 @@ from ..core.config import Section, parse_section
 from ..core.errors import ConfigError, nearest
 from ..inference import FolderMethod, Method, NetworkMethod
 from ..models.card import ModelCard, PublishedResult
-from ..models.registry import create_model, get_card, list_models, load_model, model_info
+from ..models.registry import ModelInfo, create_model, get_card, list_models, load_model, model_info
 
 RUN_WEIGHTS = "weights.safetensors"
 
@@ -106,16 +106,16 @@ def recognise(text: str, where: str, task: str) -> tuple[str, str]:
         return "folder", f"a folder without {RUN_WEIGHTS} is taken as results"
     if path.is_file():
         return "weights", "an existing file is taken as weights"
-    if text in list_models(task, baselines=True):
+    if text in _models_for(task, baselines=True):
         return "baseline", "a registered baseline"
     if text in list_models():
         return "network", "a registered network"
-    known = list_models(task)
+    known = _models_for(task)
     raise ConfigError(
         f"{where}: {text!r} is nothing that can be evaluated{nearest(text, known)}\n"
         f"  not a run folder: there is no {path / RUN_WEIGHTS}\n"
         f"  not a folder of results or a weight file: there is no {path}\n"
-        f"  not a method for {task}: {', '.join(known)}"
+        f"  not a method for {task}: {', '.join(known) or 'this protocol compares folders only'}"
     )
 
 
@@ -147,10 +147,19 @@ def _build(name: str, spec: MethodSpec, task: str, where: str) -> Method:
     return _network_method(name, net, f"{kind} {path}: {info.name}{_shown(changed)}")
 
 
+def _models_for(task: str, *, baselines: bool | None = None) -> list[str]:
+    """The networks of a task; none for protocols that compare stored results of any task."""
+    return [] if task == "any" else list_models(task, baselines=baselines)
+
+
 def _card(network: str, task: str, where: str) -> ModelCard:
-    known = list_models(task)
+    known = _models_for(task)
     if network in known:
         return get_card(network)
+    if task == "any":
+        raise ConfigError(
+            f"{where}: {network!r} is a network, but this protocol compares stored results: give a folder"
+        )
     if network in list_models():
         other = get_card(network).task
         raise ConfigError(f"{where}: {network!r} is a network for {other}, this benchmark is about {task}")
@@ -191,15 +200,19 @@ def _network_method(name: str, net: nn.Module, source: str) -> NetworkMethod:
         source=source,
         weights_sha256=info.weights_sha256,
         fingerprint=fingerprint,
-        published=_published(card, info.options),
+        published=_published(card, info),
     )
 
 
-def _published(card: ModelCard, options: Mapping[str, Any]) -> tuple[PublishedResult, ...]:
-    """The card's numbers if the network is the published one; those of a named variant never apply."""
-    if _changed(card, options):
-        return ()
-    return tuple(result for result in card.published if not result.variant)
+def _published(card: ModelCard, info: ModelInfo) -> tuple[PublishedResult, ...]:
+    """The card's numbers if the network is the published one, with the weights and the options they belong to."""
+    changed = _changed(card, info.options)
+    tags = {""}
+    for entry in card.weights:
+        known = entry.sha256 is not None and (info.weights_sha256 or "").startswith(entry.sha256)
+        if known or info.weights_source == entry.tag:
+            tags.add(entry.tag)
+    return tuple(result for result in card.published if result.variant in tags and dict(result.options) == changed)
 
 
 def _changed(card: ModelCard, options: Mapping[str, Any]) -> dict[str, Any]:

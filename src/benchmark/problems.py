@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -11,9 +12,29 @@ from torch import Tensor
 from ..core.errors import ConfigError, DataError
 from ..datamodules.base import EvaluationVideo
 from ..inference import Chunk, Context, chunked, split_frames
+from ..ops.flow_colour import flow_to_colour
+from ..ops.warp import warp
 from .protocol import Protocol
 
 CHUNK_FRAMES = 16
+ERROR_GAIN = 4
+# the part of the longest true motion, and the least error in pixels, that an error map shows in its last colour
+_FLOW_ERROR_PART, _FLOW_ERROR_LEAST = 0.1, 1.0
+
+
+@dataclass(frozen=True)
+class View:
+    """One output frame as people look at it.
+
+    Attributes:
+        frame: ``(3, H, W)``, as it is scored.
+        error: ``(1, H, W)`` in [0, 1], how wrong it is where.
+        warped: ``(3, H, W)``, for flow: the second frame brought onto the first by it; None otherwise.
+    """
+
+    frame: Tensor
+    error: Tensor
+    warped: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -29,6 +50,8 @@ class Problem:
         composite: known pixels of the result are taken from the targets.
         quantise: ``round`` or ``truncate``: the result is compared as 8-bit frames.
         pairs_before: see :class:`framewright.metrics.VideoPair`.
+        longest: for flow: the length in pixels of the longest true motion, which has the strongest colour. Results are
+            then flows, and frames are flows in colour.
     """
 
     sources: Tensor
@@ -39,14 +62,18 @@ class Problem:
     composite: bool = False
     quantise: str | None = None
     pairs_before: int = 0
+    longest: float | None = None
 
     def chunks(self) -> Iterator[Chunk]:
         """The sources as a stream, with the mask where there is one."""
         extras = {} if self.mask is None else {"mask": self.mask}
         return chunked(self.sources, CHUNK_FRAMES, extras=extras)
 
-    def scored(self, frames: Tensor, position: int) -> Tensor:
-        """Output frames from ``position`` as the protocol compares them, ``(K, 3, H, W)``."""
+    def scored(self, chunk: Chunk) -> Tensor:
+        """Output frames as the protocol compares them, ``(K, 3, H, W)``; flow as colours."""
+        if self.longest is not None:
+            return flow_to_colour(chunk.extras["flow"], self.longest)
+        frames, position = chunk.frames, chunk.start
         if self.quantise is not None:
             scaled = frames.clamp(0, 1) * 255
             # a value such as 7 / 255 * 255 may fall just below 7
@@ -57,12 +84,38 @@ class Problem:
         return frames
 
     def preview(self, index: int) -> Tensor:
-        """What there was to see for output frame ``index``, ``(3, H, W)``: for interpolation the two input
+        """What there was to see for output frame ``index``, ``(3, H, W)``: for interpolation and flow the two input
         frames laid over each other."""
-        if self.context.task == "interpolation":
+        if self.context.task in ("interpolation", "flow"):
             left = index // len(self.context.timesteps)
             return (self.sources[left] + self.sources[left + 1]) / 2
         return self.sources[index]
+
+    def view(self, chunk: Chunk, index: int) -> View:
+        """Output frame ``index`` of the video, which is in ``chunk``, for people."""
+        place = index - chunk.start
+        frame = self.scored(chunk)[place]
+        if self.longest is None:
+            return View(frame, error_map(frame, self.targets[index]))
+        flow = chunk.extras["flow"][place]
+        wrong = torch.linalg.vector_norm(flow - self.given["flow"][index], dim=0)[None] / self.error_scale
+        warped = warp(self.sources[index + 1][None], flow[None])[0]
+        return View(frame, wrong.clamp(0, 1) * self.given["valid"][index], warped.clamp(0, 1))
+
+    @property
+    def error_scale(self) -> float:
+        """For flow: the end-point error in pixels that has the last colour of an error map."""
+        return max(_FLOW_ERROR_LEAST, _FLOW_ERROR_PART * (self.longest or 0.0))
+
+    @property
+    def legend(self) -> str:
+        """What stands below a prediction in the stills of a report."""
+        if self.longest is None:
+            return f"below each prediction its absolute error x {ERROR_GAIN}"
+        return (
+            f"strongest colour: {self.longest:.3g} px; below each flow its end-point error, black 0, yellow "
+            f"{self.error_scale:.2g} px and more, and the second frame warped onto the first"
+        )
 
     def playback(self, outputs: Tensor) -> Tensor:
         """The result as it would be watched: for interpolation woven between the input frames it belongs to.
@@ -81,6 +134,11 @@ class Problem:
         if len(outputs) % steps == 0:
             frames.append(self.sources[len(outputs) // steps])
         return torch.stack(frames)
+
+
+def error_map(frame: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error over the colours, times :data:`ERROR_GAIN`, ``(1, H, W)`` in [0, 1]."""
+    return (frame - target).abs().mean(0, keepdim=True).mul(ERROR_GAIN).clamp(0, 1)
 
 
 def _interpolation(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
@@ -104,6 +162,38 @@ def _inpainting(video: EvaluationVideo, protocol: Protocol, device: torch.device
     return replace(problem, sources=video.frames * (1 - problem.mask))
 
 
+def _flow(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    """Every frame but the last gets a flow to the next one; the target is the true flow in colour."""
+    # procedural scenes know the motion over one and two frames, in both directions
+    known_names = {name.removesuffix("_forward_1"): value for name, value in video.truth.items()}
+    truth: dict[str, Tensor] = {
+        name: known_names[name] for name in ("flow", "valid", "occlusion") if name in known_names
+    }
+    pairs, height, width = len(video.frames) - 1, *video.frames.shape[2:]
+    if pairs < 1:
+        raise DataError(f"the video {video.id!r} has {len(video.frames)} frames, optical flow needs two")
+    if "flow" not in truth:
+        raise DataError(f"the video {video.id!r} has no true flow, which the protocol {protocol.name!r} needs")
+    valid = truth.get("valid")
+    truth["valid"] = torch.ones(pairs, 1, height, width) if valid is None else valid.float()
+    for name, channels in (("flow", 2), ("valid", 1), ("occlusion", 1)):
+        if name in truth and tuple(truth[name].shape) != (pairs, channels, height, width):
+            raise DataError(
+                f"the {name} of the video {video.id!r} is {tuple(truth[name].shape)}, "
+                f"expected {(pairs, channels, height, width)}"
+            )
+    known = truth["valid"] > 0.5
+    flow = truth["flow"] = torch.where(known, truth["flow"].float(), 0.0)
+    # nothing moves: any scale shows white
+    longest = float(torch.linalg.vector_norm(flow, dim=1).max()) or 1.0
+    if not math.isfinite(longest):
+        raise DataError(f"the true flow of the video {video.id!r} is not a number at a valid pixel")
+    targets = flow_to_colour(flow, longest) * known
+    padding = None if protocol.padding is None else protocol.padding.rule()
+    context = Context("flow", video_id=video.id, device=device, precision=precision, padding=padding)
+    return Problem(video.frames, targets, context, given=truth, longest=longest)
+
+
 def _any(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
     mask = video.truth.get("mask")
     if protocol.composite and mask is None:
@@ -117,6 +207,7 @@ def _any(video: EvaluationVideo, protocol: Protocol, device: torch.device, preci
 
 _MAKERS: dict[str, Callable[[EvaluationVideo, Protocol, torch.device, str], Problem]] = {
     "interpolation": _interpolation,
+    "flow": _flow,
     "inpainting": _inpainting,
     "any": _any,
 }

@@ -188,7 +188,7 @@ class _Embedder:
 
 
 def _still(still: Still, embedder: _Embedder) -> dict[str, Any]:
-    paths = [path for panel in still.panels for path in (panel.image, panel.error) if path is not None]
+    paths = [path for p in still.panels for path in (p.image, p.error, p.warped) if path is not None]
     addresses = dict(zip(paths, embedder.addresses(paths, "image/jpeg"), strict=True))
     panels = [
         {
@@ -196,10 +196,11 @@ def _still(still: Still, embedder: _Embedder) -> dict[str, Any]:
             "caption": panel.caption,
             "image": addresses[panel.image],
             "error": None if panel.error is None else addresses[panel.error],
+            "warped": None if panel.warped is None else addresses[panel.warped],
         }
         for panel in still.panels
     ]
-    return {"title": still.title, "video": still.video, "frame": still.frame, "panels": panels}
+    return {"title": still.title, "video": still.video, "frame": still.frame, "panels": panels, "legend": still.legend}
 
 
 def _clip(clip: Clip, embedder: _Embedder) -> dict[str, Any]:

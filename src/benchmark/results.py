@@ -86,7 +86,7 @@ class Cost(_Part):
 class MethodResult(_Part):
     """One row of the table, with its values per video (``{id: {key: value}}``).
 
-    ``frames`` says how many frames (or whatever its column counts) each of these values is the mean of.
+    ``frames`` says how many frames, or whatever its column counts (flow: pixels), each of these values is the mean of.
     ``average_rank`` is the mean over the columns of the method's place, 1 for the best.
     """
 

@@ -18,11 +18,12 @@ from ..core.provenance import command_line, environment
 from ..datamodules.base import EvaluationDataset
 from ..inference import Context, Method
 from ..metrics import ValueMetric
+from ..video.montage import to_uint8
 from .aggregates import column_result, video_value
 from .cache import MethodCache, Pictures, StoredTruth
 from .comparison import compare
 from .cost import measure_cost
-from .problems import Problem, make_problem
+from .problems import Problem, View, make_problem
 from .protocol import Protocol
 from .results import (
     Cost,
@@ -33,7 +34,7 @@ from .results import (
     Results,
 )
 from .samples import Clip, FrameKeeper, Gallery, pick_cases, write_clip, write_still
-from .scoring import Column, Row, frames_of, make_columns, score
+from .scoring import Column, Row, make_columns, score, views_of
 
 
 @dataclass(frozen=True)
@@ -272,12 +273,12 @@ class _Run:
         for video in dict.fromkeys(case.video for case in cases):
             problem = self._problem(video)
             wanted = sorted({case.frame for case in cases if case.video == video})
-            made = {state.method.name: self._frames(state, problem, video, wanted) for state in self.states}
+            made = {state.method.name: self._views(state, problem, video, wanted) for state in self.states}
             for case in cases:
                 if case.video == video:
-                    frames = {name: found[case.frame] for name, found in made.items()}
+                    views = {name: found[case.frame] for name, found in made.items()}
                     captions = {s.method.name: self._caption(s, video, case.frame) for s in self.states}
-                    stills[case] = write_still(folder, case.title, problem, case.frame, frames, captions)
+                    stills[case] = write_still(folder, case.title, problem, case.frame, views, captions)
         self.gallery.stills.extend(stills[case] for case in cases)
 
     def _best(self, column: Column) -> _State | None:
@@ -289,21 +290,22 @@ class _Run:
                 measured.append((sign * mean, state))
         return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
-    def _frames(self, state: _State, problem: Problem, video: int, wanted: Sequence[int]) -> dict[int, torch.Tensor]:
-        """Output frames of one video; the method runs at most once."""
-        names = {frame: f"still-{video:06d}-{frame:06d}" for frame in wanted}
+    def _views(self, state: _State, problem: Problem, video: int, wanted: Sequence[int]) -> dict[int, View]:
+        """Output frames of one video for people; the method runs at most once."""
+        names = {frame: f"view-{video:06d}-{frame:06d}" for frame in wanted}
         known = {frame: state.cache.load_pictures(name) for frame, name in names.items()}
         missing = [frame for frame, pictures in known.items() if pictures is None]
         if missing:
-            for frame, made in frames_of(state.method, problem, missing).items():
-                pictures = made.mul(255).round().byte().permute(1, 2, 0).numpy()[None]
-                state.cache.store_pictures(names[frame], pictures)
-                known[frame] = pictures
-        return {
-            frame: torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 255
-            for frame, pictures in known.items()
-            if pictures is not None
-        }
+            for frame, made in views_of(state.method, problem, missing).items():
+                shown = [made.frame, made.error.expand_as(made.frame), *([] if made.warped is None else [made.warped])]
+                known[frame] = fresh = to_uint8(torch.stack(shown))
+                state.cache.store_pictures(names[frame], fresh)
+        found = {}
+        for frame, pictures in known.items():
+            assert pictures is not None
+            views = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+            found[frame] = View(views[0], views[1, :1], views[2] if len(views) > 2 else None)
+        return found
 
     def _caption(self, state: _State, video: int, frame: int) -> str:
         parts = []
@@ -385,6 +387,7 @@ def _merged(known: Row | None, new: Row) -> Row:
     if known is not None:
         new.values = {**known.values, **new.values}
         new.features = {**known.features, **new.features}
+        new.weights = {**known.weights, **new.weights}
     return new
 
 

@@ -16,14 +16,13 @@ from torch.nn import functional
 from ..core.files import safe_name
 from ..video import VideoWriter, write_image
 from ..video.montage import side_by_side, to_uint8
-from .problems import Problem
+from .problems import Problem, View
 from .results import MetricColumn
 
 Pictures = npt.NDArray[np.uint8]
 
 PANEL_WIDTH = 960
 CLIP_WIDTH = 3840
-ERROR_GAIN = 4
 JPEG_QUALITY = 92
 #: pictures take most of a page's bytes
 MOST_CASES = 12
@@ -32,12 +31,13 @@ _INPUTS, _TARGET = "inputs", "target"
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a still: its label, a line below it, and where it lies."""
+    """One picture of a still: its label, a line below it, where it lies, and what is shown below it."""
 
     label: str
     caption: str
     image: Path
     error: Path | None = None
+    warped: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Still:
     video: str
     frame: int
     panels: tuple[Panel, ...]
+    legend: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,42 +170,47 @@ def write_still(
     title: str,
     problem: Problem,
     index: int,
-    predictions: Mapping[str, Tensor],
+    predictions: Mapping[str, View],
     captions: Mapping[str, str],
 ) -> Still:
-    """Write one frame of every method, each with its error map, beside the inputs and the target.
+    """Write one frame of every method, each with its error map (and, for flow, the second frame warped by it), beside
+    the inputs and the target.
 
     Args:
         folder: files go to ``<folder>/<video>_<frame>/``.
         title: why this frame is shown.
         problem: the video.
         index: of the output frame.
-        predictions: by method, ``(3, H, W)``.
+        predictions: by method.
         captions: by method, a line with its values at this frame.
     """
     video = problem.context.video_id
     place = folder / f"{safe_name(video)}_{index:05d}"
-    target = problem.targets[index]
-    shown: list[tuple[str, str, str, Tensor]] = [(_INPUTS, "", "_inputs", problem.preview(index))]
-    shown += [(name, captions.get(name, ""), safe_name(name), frame) for name, frame in predictions.items()]
-    shown.append((_TARGET, "", "_target", target))
-    panels = []
-    for label, caption, stem, frame in shown:
-        image = place / f"{stem}.jpg"
-        write_image(image, to_uint8(shrink(frame[None], PANEL_WIDTH))[0], quality=JPEG_QUALITY)
-        error = None
-        if label in predictions and stem not in ("_inputs", "_target"):
-            error = place / f"{stem}.error.jpg"
-            write_image(error, _error_map(frame, target), quality=JPEG_QUALITY)
-        panels.append(Panel(label, caption, image, error))
-    return Still(title, video, index, tuple(panels))
+
+    def write(name: str, picture: Pictures) -> Path:
+        write_image(place / name, picture, quality=JPEG_QUALITY)
+        return place / name
+
+    panels = [Panel(_INPUTS, "", write("_inputs.jpg", _small(problem.preview(index))))]
+    for label, view in predictions.items():
+        stem = safe_name(label)
+        image = write(f"{stem}.jpg", _small(view.frame))
+        error = write(f"{stem}.error.jpg", _error_picture(view.error))
+        warped = None if view.warped is None else write(f"{stem}.warped.jpg", _small(view.warped))
+        panels.append(Panel(label, captions.get(label, ""), image, error, warped))
+    panels.append(Panel(_TARGET, "", write("_target.jpg", _small(problem.targets[index]))))
+    return Still(title, video, index, tuple(panels), problem.legend)
 
 
-def _error_map(frame: Tensor, target: Tensor) -> Pictures:
-    """Mean absolute error over the colours, times :data:`ERROR_GAIN`, from black to yellow."""
+def _small(frame: Tensor) -> Pictures:
+    picture: Pictures = to_uint8(shrink(frame[None], PANEL_WIDTH))[0]
+    return picture
+
+
+def _error_picture(error: Tensor) -> Pictures:
+    """An error ``(1, H, W)`` in [0, 1] from black to yellow."""
     import cv2
 
-    error = (frame - target).abs().mean(0, keepdim=True).mul(ERROR_GAIN).clamp(0, 1)
     gray = shrink(error[None], PANEL_WIDTH)[0, 0].mul(255).round().byte().numpy()
     return np.asarray(cv2.applyColorMap(gray, cv2.COLORMAP_INFERNO)[..., ::-1], dtype=np.uint8)
 

@@ -17,7 +17,7 @@ from ..core.errors import DataError, FramewrightError, WeightsError
 from ..core.files import sha256_json
 from ..inference import Chunk, Method
 from ..metrics import BenchmarkMetric, SetMetric, Shared, ValueMetric, VideoPair, create_metric, metric_entry
-from .problems import Problem
+from .problems import Problem, View
 from .protocol import MetricChoice, Protocol
 from .results import MetricColumn
 
@@ -54,6 +54,7 @@ class Row:
         seconds: spent in the method itself, without loading, metrics and writing.
         values: per metric key one value per item (frame, pair, clip ...); None for one that the metric leaves out.
         features: per key of a metric of sets, the vectors of the result and of the ground truth.
+        weights: per key of a metric that weighs its items, how much each of its values counts (pixels, say).
     """
 
     video_id: str
@@ -61,13 +62,21 @@ class Row:
     seconds: float
     values: dict[str, list[float | None]] = field(default_factory=dict)
     features: dict[str, tuple[Features, Features]] = field(default_factory=dict)
+    weights: dict[str, list[int]] = field(default_factory=dict)
+
+    def items(self, key: str) -> int:
+        """Number of measured items."""
+        return sum(value is not None for value in self.values[key])
 
     def sum_and_count(self, key: str) -> tuple[float, int]:
-        """Sum over the measured items (exactly rounded) and their number."""
-        measured = [value for value in self.values[key] if value is not None]
-        if any(math.isinf(value) for value in measured):
-            return sum(measured), len(measured)
-        return math.fsum(measured), len(measured)
+        """Sum over the measured items (exactly rounded) and their number; both weighted where items have weights."""
+        weights = self.weights.get(key) or [1] * len(self.values[key])
+        pairs = zip(self.values[key], weights, strict=True)
+        measured = [(value * weight, weight) for value, weight in pairs if value is not None]
+        sums, count = [part for part, _ in measured], sum(weight for _, weight in measured)
+        if any(math.isinf(part) for part in sums):
+            return sum(sums), count
+        return math.fsum(sums), count
 
     def knows(self, column: Column) -> bool:
         """Whether the row holds what a column needs."""
@@ -132,7 +141,7 @@ def score(
         DataError: the method returned a wrong number or size of frames, or a metric cannot be measured on the video.
         FramewrightError: a metric is not a number.
     """
-    made, seconds = _run(method, problem, keep)
+    made, results, seconds = _run(method, problem, keep)
     row = Row(problem.context.video_id, len(made), seconds)
     device = problem.context.device
     try:
@@ -144,6 +153,7 @@ def score(
             truth=truth if truth is not None else Shared(),
             pairs_before=problem.pairs_before,
             given={name: value.to(device) for name, value in problem.given.items()},
+            results={name: value.to(device) for name, value in results.items()},
         )
     except ValueError as error:
         raise DataError(f"method {method.name!r}: {error}") from None
@@ -154,11 +164,14 @@ def score(
     return row
 
 
-def _run(method: Method, problem: Problem, keep: Callable[[int, Tensor], None] | None) -> tuple[Tensor, float]:
-    """The frames as they are scored, and the seconds spent in the method."""
+def _run(
+    method: Method, problem: Problem, keep: Callable[[int, Tensor], None] | None
+) -> tuple[Tensor, dict[str, Tensor], float]:
+    """The frames as they are scored, what the method made beside them, and the seconds spent in it."""
     device = problem.context.device
     position, seconds = 0, 0.0
     made: list[Tensor] = []
+    beside: dict[str, list[Tensor]] = {}
     output = method.process(problem.chunks(), problem.context)
     while True:
         started = time.perf_counter()
@@ -169,24 +182,32 @@ def _run(method: Method, problem: Problem, keep: Callable[[int, Tensor], None] |
         if chunk is None:
             break
         _check_chunk(method, problem, chunk, position)
-        frames = problem.scored(chunk.frames, position)
-        broken = ~torch.isfinite(frames).flatten(1).all(1)
-        if bool(broken.any()):
-            first = position + int(broken.nonzero()[0])
-            raise FramewrightError(
-                f"the output of method {method.name!r} is not a number at frame {first} of the video "
-                f"{problem.context.video_id!r}"
-            )
+        frames = problem.scored(chunk)
+        for result in (frames, *chunk.extras.values()):
+            _check_numbers(result, method, problem, position)
         if keep is not None:
             keep(position, frames)
         made.append(frames)
+        for name, extra in chunk.extras.items():
+            beside.setdefault(name, []).append(extra)
         position += len(chunk)
     if position != len(problem.targets):
         raise DataError(
             f"method {method.name!r} returned {position} frames for the video {problem.context.video_id!r}, "
             f"expected {len(problem.targets)}"
         )
-    return (torch.cat(made) if made else problem.targets[:0]), seconds
+    results = {name: torch.cat(parts) for name, parts in beside.items()}
+    return (torch.cat(made) if made else problem.targets[:0]), results, seconds
+
+
+def _check_numbers(result: Tensor, method: Method, problem: Problem, position: int) -> None:
+    broken = ~torch.isfinite(result).flatten(1).all(1)
+    if bool(broken.any()):
+        first = position + int(broken.nonzero()[0])
+        raise FramewrightError(
+            f"the output of method {method.name!r} is not a number at frame {first} of the video "
+            f"{problem.context.video_id!r}"
+        )
 
 
 def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row, method: Method) -> None:
@@ -201,24 +222,25 @@ def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row,
             row.features[key] = (predicted.numpy(), real.numpy())
         elif isinstance(metric, ValueMetric):
             row.values[key] = _value_list(metric, metric.values(pair).cpu(), key, method, row.video_id)
+            weights = metric.weights(pair)
+            if weights is not None:
+                row.weights[key] = [int(weight) for weight in weights.cpu()]
     except ValueError as error:
         raise DataError(f"{key} of method {method.name!r} cannot be measured: {error}") from None
 
 
-def frames_of(method: Method, problem: Problem, wanted: Sequence[int]) -> dict[int, Tensor]:
-    """Some output frames of a method as they are scored, each ``(3, H, W)``; the video is run only as far as
-    necessary.
+def views_of(method: Method, problem: Problem, wanted: Sequence[int]) -> dict[int, View]:
+    """Some output frames of a method for people; the video is run only as far as necessary.
 
     Raises:
         DataError: the method returns too few frames.
     """
-    found: dict[int, Tensor] = {}
+    found: dict[int, View] = {}
     position = 0
     for chunk in method.process(problem.chunks(), problem.context):
-        here = [index for index in wanted if position <= index < position + len(chunk)]
-        if here:
-            frames = problem.scored(chunk.frames, position)
-            found.update((index, frames[index - position].clone()) for index in here)
+        for index in wanted:
+            if position <= index < position + len(chunk):
+                found[index] = problem.view(chunk, index)
         if len(found) == len(set(wanted)):
             return found
         position += len(chunk)
@@ -237,6 +259,14 @@ def _check_chunk(method: Method, problem: Problem, chunk: Chunk, position: int) 
             f"method {method.name!r} returned more than the expected {len(problem.targets)} frames "
             f"for the video {video!r}"
         )
+    if problem.longest is not None:
+        flow = chunk.extras.get("flow")
+        expected_flow = (len(chunk), 2, *target.shape[2:])
+        if flow is None or tuple(flow.shape) != expected_flow:
+            found_flow = "no flow" if flow is None else f"a flow of shape {tuple(flow.shape)}"
+            raise DataError(
+                f"method {method.name!r} returned {found_flow} for the video {video!r}, expected {expected_flow}"
+            )
     if chunk.frames.shape != target.shape:
         found, expected = (f"{t.shape[-1]}x{t.shape[-2]}" for t in (chunk.frames, target))
         raise DataError(

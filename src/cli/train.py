@@ -74,7 +74,7 @@ def check(values: Mapping[str, Any]) -> Any:
     """
     from ..core.config import check_arguments, check_known, parse_section, resolve_target
     from ..datamodules.sources import parse_data
-    from ..metrics import create_frame_metric, list_metrics
+    from ..metrics import create_value_metric, list_metrics
     from ..models.registry import get_card
     from ..tasks import task_module
     from ..training.config import TrainSection
@@ -100,7 +100,7 @@ def check(values: Mapping[str, Any]) -> Any:
         resolve_target(callback, where=f"callbacks.{name}", allow=allow)
     for key, options in config.validation.metrics.items():
         check_known(key, list_metrics(), "metric")
-        create_frame_metric(key, **options)
+        create_value_metric(key, **options)
     return config
 
 

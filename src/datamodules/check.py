@@ -33,11 +33,12 @@ _SHOWN = 100
 
 def all_layouts() -> dict[str, Layout]:
     """The layouts of all data sets that lie on disk, by name."""
+    from .flow_layouts import FLOW_LAYOUTS
     from .folder_index import FOLDER
     from .interpolation_sets import HD, MIDDLEBURY, SNU_FILM, UCF101, X_TEST
     from .vimeo90k import SEPTUPLET_LAYOUT, TRIPLET_LAYOUT
 
-    layouts = (FOLDER, TRIPLET_LAYOUT, SEPTUPLET_LAYOUT, UCF101, MIDDLEBURY, SNU_FILM, HD, X_TEST)
+    layouts = (FOLDER, TRIPLET_LAYOUT, SEPTUPLET_LAYOUT, UCF101, MIDDLEBURY, SNU_FILM, HD, X_TEST, *FLOW_LAYOUTS)
     return {layout.name: layout for layout in layouts}
 
 
@@ -125,6 +126,8 @@ def _layout(dataset: str) -> Layout:
         return layouts[dataset]
     if dataset == "scenes":
         raise ConfigError("the data set 'scenes' is drawn on the fly; there are no files to check")
+    if dataset == "flow_mix":
+        raise ConfigError("the data set 'flow_mix' is made of others; check each of its parts by its own name")
     raise ConfigError(f"unknown data set {dataset!r}{nearest(dataset, layouts)} (known: {', '.join(layouts)})")
 
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ..core.config import Section, check_known, parse_section
+from ..core.config import check_known, parse_section
 from .base import EvaluationDataset
+from .flow_evaluation_sets import FLOW_EVALUATION_SETS
+from .sections import EvaluationSection, Positive
 
-Positive = Annotated[int, Field(gt=0)]
-
-
-class EvaluationSection(Section):
-    """Keys that every evaluation set has: its ``name`` and at most how many ``videos`` (null: all)."""
-
-    name: str
-    videos: Positive | None = None
-
-    @abstractmethod
-    def build(self, task: str) -> EvaluationDataset:
-        """The evaluation set for networks of a task."""
+__all__ = ["EVALUATION_SETS", "EvaluationSection", "create_evaluation_set"]
 
 
 class ScenesEvaluationSection(EvaluationSection):
@@ -70,6 +60,7 @@ class FolderPairsSection(EvaluationSection):
 
     gt: str | None = None
     masks: str | None = None
+    flows: str | None = None
     hole: Literal["auto", "white", "black"] = "auto"
     max_frames: Positive | None = None
 
@@ -77,7 +68,7 @@ class FolderPairsSection(EvaluationSection):
         """The videos of the folder."""
         from .folder_pairs import FolderPairs
 
-        return FolderPairs(self.gt, self.masks, self.hole, self.max_frames, self.videos)
+        return FolderPairs(self.gt, self.masks, self.flows, self.hole, self.max_frames, self.videos)
 
 
 class Vimeo90KEvaluationSection(EvaluationSection):
@@ -173,6 +164,7 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "snu_film": SNUFilmSection,
     "hd": HDSection,
     "x_test": XTestSection,
+    **FLOW_EVALUATION_SETS,
 }
 
 

@@ -5,32 +5,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ..core.config import Section, check_known, parse_section
-from ..core.errors import ConfigError
+from ..core.config import check_known, parse_section
 from .base import EvaluationDataset, TrainingDataset
+from .flow_sources import FLOW_SOURCES
+from .sections import DataSection, DataSource, Positive, Probability
 from .transforms import TripletTransform
 
-Positive = Annotated[int, Field(gt=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class DataSection(Section):
-    """Keys that every source has.
-
-    ``batch_size`` counts the samples of the global batch, over all processes. ``workers`` are loader
-    processes per training process. ``on_error`` says what a sample that cannot be read does.
-    """
-
-    name: str
-    batch_size: Positive = 8
-    workers: Annotated[int, Field(ge=0)] = 2
-    on_error: Literal["raise", "skip"] = "raise"
+__all__ = ["SOURCES", "DataSection", "DataSource", "create_source", "parse_data"]
 
 
 class CropSection(DataSection):
@@ -92,37 +78,6 @@ class Vimeo90KSection(CropSection):
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 0.95
     check_size: bool = True
     validation_limit: Positive | None = 200
-
-
-class DataSource(ABC):
-    """One kind of data: builds its data sets from its checked section, for one task.
-
-    Args:
-        section: the checked ``data`` section.
-        task: task of the network that is trained.
-    """
-
-    section_type: ClassVar[type[DataSection]]
-    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
-
-    def __init__(self, section: DataSection, task: str) -> None:
-        if task not in self.tasks:
-            raise ConfigError(
-                f"data={section.name} has no samples for the task {task!r} (it serves {', '.join(self.tasks)})"
-            )
-        self.task = task
-
-    @abstractmethod
-    def training(self) -> TrainingDataset:
-        """The training samples."""
-
-    @abstractmethod
-    def validation(self) -> EvaluationDataset | None:
-        """The validation videos, or None if there are none."""
-
-    @abstractmethod
-    def benchmark(self) -> tuple[str, dict[str, Any]]:
-        """The benchmark that belongs to this data, and the values of its data section that make it so."""
 
 
 class ScenesSource(DataSource):
@@ -261,6 +216,7 @@ SOURCES: dict[str, type[DataSource]] = {
     "folder": FolderSource,
     "vimeo90k_triplet": Vimeo90KTripletSource,
     "vimeo90k_septuplet": Vimeo90KSeptupletSource,
+    **FLOW_SOURCES,
 }
 
 

@@ -60,10 +60,14 @@ def _read(path: Path, member: Member) -> Entry:
         except UnicodeDecodeError as error:
             raise DataError(f"is not UTF-8 text at byte {error.start}") from None
         return {}
-    if member.kind == "image":
+    if member.kind in ("image", "mask"):
         from ..video import read_image
 
-        size, frames = read_image(path).shape[:2], 1
+        size, frames = read_image(path).shape[:2], int(member.kind == "image")
+    elif member.kind == "flow":
+        from ..video import read_flow
+
+        size, frames = read_flow(path)[1].shape, 0
     elif member.kind == "yuv420":
         from .yuv import count_frames
 
@@ -123,7 +127,7 @@ def _tasks(members: Iterable[Member], known: Mapping[str, Entry]) -> deque[Task]
     images: Task = []
     for member in members:
         pair = (member, known.get(member.name))
-        if member.kind != "image":
+        if member.kind not in ("image", "mask", "flow"):
             tasks.append([pair])
             continue
         images.append(pair)

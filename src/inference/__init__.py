@@ -1,5 +1,6 @@
 """Running a method over a whole video; the only place where frames are looped over."""
 
+from .flow import flow_chunks
 from .folder import FolderMethod
 from .interpolation import interpolate_chunks, split_frames
 from .method import Chunk, Context, Method, chunked
@@ -12,6 +13,7 @@ __all__ = [
     "Method",
     "NetworkMethod",
     "chunked",
+    "flow_chunks",
     "interpolate_chunks",
     "split_frames",
 ]

@@ -15,6 +15,7 @@ from ..models.card import PublishedResult
 from ..video import open_video, read_image
 from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .method import Chunk, Context
+from .stored_flow import stored_flows
 
 # results beside ground truth and masks, as DEVIL keeps them
 RESULTS_OF_DEVIL = "*_pred.png"
@@ -27,6 +28,8 @@ class FolderMethod:
     The folder holds exactly the output frames in order (for interpolation: the new frames without the inputs), in
     the size of the targets. Anything else is an error, because scores of shifted or resized frames would be wrong
     without anybody noticing. Where some images are called ``*_pred.png``, only those are read.
+
+    For optical flow the folder holds files of flow instead, see :func:`framewright.inference.stored_flow.stored_flows`.
 
     Args:
         name: the row's name in a table.
@@ -65,6 +68,9 @@ class FolderMethod:
             DataError: nothing is found for the video, or the number or size of its frames is wrong; the
                 message names the place, what was found and what was expected.
         """
+        if context.task == "flow":
+            yield from stored_flows(self.name, self.folder, chunks, context, self.chunk_frames)
+            return
         sources, size = 0, (0, 0)
         for chunk in chunks:
             sources += len(chunk)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import ConfigError
 from .method import Chunk, Context
+from .pairs import batches, consecutive
 
 
 class InterpolationSplit(NamedTuple):
@@ -62,7 +63,7 @@ def interpolate_chunks(
         ConfigError: the network refuses the timesteps (a network for the middle only).
     """
     position = 0
-    for pairs in _batches(_pairs(chunks, context.timesteps), pixel_budget):
+    for pairs in batches(_pairs(chunks, context.timesteps), pixel_budget, lambda pair: pair[0]):
         frames = _forward(net, pairs, context, name)
         yield Chunk(position, frames)
         position += len(pairs)
@@ -72,25 +73,9 @@ Pair = tuple[Tensor, Tensor, float]
 
 
 def _pairs(chunks: Iterable[Chunk], timesteps: tuple[float, ...]) -> Iterator[Pair]:
-    previous: Tensor | None = None
-    for chunk in chunks:
-        for frame in chunk.frames:
-            if previous is not None:
-                for timestep in timesteps:
-                    yield previous, frame, timestep
-            previous = frame
-
-
-def _batches(pairs: Iterator[Pair], pixel_budget: int) -> Iterator[list[Pair]]:
-    batch: list[Pair] = []
-    for pair in pairs:
-        batch.append(pair)
-        height, width = pair[0].shape[-2:]
-        if (len(batch) + 1) * height * width > pixel_budget:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    for left, right in consecutive(chunks):
+        for timestep in timesteps:
+            yield left, right, timestep
 
 
 def _forward(net: nn.Module, pairs: list[Pair], context: Context, name: str) -> Tensor:

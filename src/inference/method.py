@@ -78,6 +78,8 @@ class Context:
         """How many frames a method returns for a video of ``source_frames`` frames."""
         if self.task == "interpolation":
             return max(source_frames - 1, 0) * len(self.timesteps)
+        if self.task == "flow":
+            return max(source_frames - 1, 0)
         return source_frames
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..core.errors import ConfigError
 from ..models.card import PublishedResult
+from .flow import flow_chunks
 from .interpolation import interpolate_chunks
 from .method import Chunk, Context
 
@@ -25,7 +26,7 @@ class Engine(Protocol):
     ) -> Iterator[Chunk]: ...
 
 
-ENGINES: dict[str, Engine] = {"interpolation": interpolate_chunks}
+ENGINES: dict[str, Engine] = {"interpolation": interpolate_chunks, "flow": flow_chunks}
 
 
 class NetworkMethod:

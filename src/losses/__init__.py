@@ -2,6 +2,7 @@
 
 from .adversarial import AdversarialLoss
 from .distillation import MaskedDistillationLoss
+from .flow import MultiScaleEndPointLoss, MultiScaleRobustLoss, SequenceFlowLoss
 from .inpainting import MaskedL1Loss
 from .laplacian import LaplacianPyramidLoss, laplacian_pyramid_loss
 from .pixel import CharbonnierLoss, L1Loss
@@ -14,6 +15,9 @@ __all__ = [
     "LaplacianPyramidLoss",
     "MaskedDistillationLoss",
     "MaskedL1Loss",
+    "MultiScaleEndPointLoss",
+    "MultiScaleRobustLoss",
+    "SequenceFlowLoss",
     "WeightedSum",
     "laplacian_pyramid_loss",
 ]

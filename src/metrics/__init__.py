@@ -9,6 +9,16 @@ from typing import Any, NamedTuple
 from ..core.errors import ConfigError, nearest
 from .base import BenchmarkMetric, FrameMetric, SetMetric, ValueMetric, VideoMetric
 from .fid import FID
+from .flow import (
+    WAUC,
+    EndPointError,
+    FlAll,
+    FlowMetric,
+    MatchedEndPointError,
+    OutlierRate,
+    SpeedEndPointError,
+    UnmatchedEndPointError,
+)
 from .fsim import FSIM, FSIMc
 from .i3d import FVD, PVCS, VFID, VFIDClips
 from .interpolation_error import InterpolationError
@@ -33,23 +43,31 @@ __all__ = [
     "PVCS",
     "SSIM",
     "VFID",
+    "WAUC",
     "BenchmarkMetric",
+    "EndPointError",
     "FSIMc",
+    "FlAll",
+    "FlowMetric",
     "FrameMetric",
     "HolePSNR",
     "InterpolationError",
     "LumaPSNR",
     "MaskedPatchConsistencyPSNR",
+    "MatchedEndPointError",
     "MetricEntry",
     "MultiScaleSSIM",
+    "OutlierRate",
     "PatchConsistencyPSNR",
     "PatchConsistencySSIM",
     "PooledPSNR",
     "SSIMRife",
     "SetMetric",
     "Shared",
+    "SpeedEndPointError",
     "TemporalFlowDifference",
     "UniformSSIM",
+    "UnmatchedEndPointError",
     "VFIDClips",
     "ValueMetric",
     "VideoMetric",
@@ -58,6 +76,7 @@ __all__ = [
     "WarpErrorMask",
     "create_frame_metric",
     "create_metric",
+    "create_value_metric",
     "list_metrics",
     "metric_entry",
 ]
@@ -80,6 +99,11 @@ _METRICS: dict[str, MetricEntry] = {
 }
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (FID, VFID, VFIDClips, PVCS, FVD)}
 _METRICS |= {f"lpips_{net}": MetricEntry(LPIPS, {"net": net}) for net in ("alex", "vgg", "squeeze")}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (EndPointError, MatchedEndPointError, UnmatchedEndPointError)}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (FlAll, WAUC)}
+for _name, _slowest, _fastest in (("s0_10", 0.0, 10.0), ("s10_40", 10.0, 40.0), ("s40plus", 40.0, float("inf"))):
+    _METRICS[f"epe_{_name}"] = MetricEntry(SpeedEndPointError, {"slowest": _slowest, "fastest": _fastest})
+_METRICS |= {f"px{limit}": MetricEntry(OutlierRate, {"limit": float(limit)}) for limit in (1, 3, 5)}
 for _source in _FLOW_SOURCES:
     _METRICS[f"warp_error_{_source}"] = MetricEntry(WarpError, {"source": _source})
     _METRICS[f"warp_error_mask_{_source}"] = MetricEntry(WarpErrorMask, {"source": _source})
@@ -131,4 +155,19 @@ def create_frame_metric(key: str, **options: Any) -> FrameMetric:
     if not isinstance(metric, FrameMetric):
         known = [name for name in list_metrics() if issubclass(metric_entry(name).cls, FrameMetric)]
         raise ConfigError(f"the metric {key!r} has no value per frame; possible here: {', '.join(known)}")
+    return metric
+
+
+def create_value_metric(key: str, **options: Any) -> ValueMetric:
+    """As :func:`create_metric`, for use where there are whole videos, but neither masks nor a set to look at at once.
+
+    Raises:
+        ConfigError: also where the metric compares sets, or needs masks.
+    """
+    metric = create_metric(key, **options)
+    if not isinstance(metric, ValueMetric) or metric.needs_mask:
+        classes = {name: metric_entry(name).cls for name in list_metrics()}
+        known = [name for name, cls in classes.items() if issubclass(cls, ValueMetric) and not cls.needs_mask]
+        what = "needs masks of holes" if metric.needs_mask else "compares whole sets of videos"
+        raise ConfigError(f"the metric {key!r} {what}; possible here: {', '.join(known)}")
     return metric

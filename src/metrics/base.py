@@ -96,6 +96,11 @@ class ValueMetric(BenchmarkMetric):
         count (a frame without hole, say).
         """
 
+    def weights(self, pair: VideoPair) -> Tensor | None:
+        """How much each item of :meth:`values` weighs in the mean ``(K,)``, whole numbers such as pixels; None: all
+        the same."""
+        return None
+
     def summarise(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Sum (float64) and number (int64) of the values that enter the mean."""
         counted = values[~torch.isnan(values)] if self.items != "frame" or self.needs_mask else values
@@ -109,11 +114,23 @@ class ValueMetric(BenchmarkMetric):
         """What :meth:`compute` would give for these values: float64, NaN where none counts."""
         return self._finished(*self.summarise(values))
 
-    def add(self, values: Tensor) -> None:
-        """Let values into the mean."""
-        total, count = self.summarise(values)
+    def add(self, values: Tensor, weights: Tensor | None = None) -> None:
+        """Let values into the mean, with their weights where they have any."""
+        if weights is None:
+            total, count = self.summarise(values)
+        else:
+            counted = ~torch.isnan(values)
+            total = (values * weights)[counted].sum(dtype=torch.float64)
+            count = weights[counted].sum().to(torch.int64)
         self.total = self.total + total.to(self.total.device)
         self.count = self.count + count.to(self.count.device)
+
+    def add_pair(self, pair: VideoPair) -> None:
+        """Let the values of a whole video into the mean, whatever the metric looks at."""
+        self.add(self.values(pair), self.weights(pair))
+        # to torchmetrics this is an update like any other
+        self._update_count += 1
+        self._computed = None
 
     def compute(self) -> Tensor:
         """The finished mean over all values so far as a float64 scalar; NaN before the first."""
@@ -169,7 +186,8 @@ class VideoMetric(ValueMetric):
 
     def update(self, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
         """Add one video; arguments as for :class:`VideoPair`."""
-        self.add(self.values(VideoPair(prediction, target, mask)))
+        pair = VideoPair(prediction, target, mask)
+        self.add(self.values(pair), self.weights(pair))
 
 
 class SetMetric(BenchmarkMetric):

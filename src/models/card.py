@@ -43,13 +43,24 @@ class CheckpointLayout:
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """One published number: benchmark, metric key, value, and where it is printed."""
+    """One published number.
+
+    Attributes:
+        benchmark: it belongs to, without the task in front.
+        metric: key of its column.
+        value: as printed.
+        source: where it is printed.
+        variant: tag of the official weights that it belongs to, or the name of a variant of the network that is not
+            here; empty: any weights of the network.
+        options: constructor options of the published evaluation where they differ from the defaults.
+    """
 
     benchmark: str
     metric: str
     value: float
     source: str
     variant: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

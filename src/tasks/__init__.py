@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ..core.errors import ConfigError
 from ..training.task_module import TaskModule
+from .flow import FlowTask, ZeroFlowAlarm
 from .interpolation import InterpolationTask
 
-TASK_MODULES: dict[str, type[TaskModule]] = {"interpolation": InterpolationTask}
+TASK_MODULES: dict[str, type[TaskModule]] = {"flow": FlowTask, "interpolation": InterpolationTask}
 
 
 def task_module(task: str) -> type[TaskModule]:
@@ -22,4 +23,4 @@ def task_module(task: str) -> type[TaskModule]:
     return TASK_MODULES[task]
 
 
-__all__ = ["TASK_MODULES", "InterpolationTask", "task_module"]
+__all__ = ["TASK_MODULES", "FlowTask", "InterpolationTask", "ZeroFlowAlarm", "task_module"]

@@ -17,7 +17,7 @@ from ..core.files import safe_name
 from ..core.processes import Group
 from ..core.seeding import get_rng_state, set_rng_state
 from ..datamodules.base import EvaluationDataset
-from ..metrics import FrameMetric
+from ..metrics import ValueMetric
 from ..video.montage import side_by_side
 from ..video.writer import VideoWriter
 from .checkpoints import CheckpointKeeper
@@ -74,7 +74,7 @@ class Validation(Callback):
     def __init__(
         self,
         dataset: EvaluationDataset,
-        metrics: Mapping[str, FrameMetric],
+        metrics: Mapping[str, ValueMetric],
         section: ValidationSection,
         run_directory: Path,
         keeper: CheckpointKeeper,
@@ -129,9 +129,9 @@ class Validation(Callback):
         for index in range(trainer.global_rank, count, trainer.world_size):
             video = self.dataset[index]
             result = module.predict_video(video)
-            target = result.target.to(module.device)
+            pair = result.pair(video.id, module.device)
             for metric in self.metrics.values():
-                metric.update(result.prediction.to(module.device), target)
+                metric.add_pair(pair)
             if index < self.section.samples:
                 clips = {**result.shown, "prediction": result.prediction, "target": result.target}
                 written.append(self._write_sample(video.id, clips, int(trainer.global_step)))

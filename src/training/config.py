@@ -43,13 +43,15 @@ class OptimSection(Section):
     """How long and with what the network is optimised.
 
     ``iterations`` counts optimizer steps. One step uses ``accumulate`` batches of ``data.batch_size`` samples.
-    ``ema`` is the decay of the exponential moving average of the weights (null: none).
+    ``ema`` is the decay of the exponential moving average of the weights (null: none). ``decay_biases`` false spares
+    biases and scales (parameters of one dimension) the optimizer's weight decay.
     """
 
     iterations: Positive
     accumulate: Positive = 1
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    decay_biases: bool = True
     optimizer: dict[str, Any]
     scheduler: dict[str, Any] | None = None
 

@@ -6,6 +6,8 @@ Each steps once per iteration (optimizer step).
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -42,3 +44,34 @@ class WarmupCosine(LRScheduler):
         progress = (step - self.warmup) / (self.total - self.warmup)
         weight = (1 + math.cos(math.pi * progress)) / 2
         return [self.minimum + (float(base) - self.minimum) * weight for base in self.base_lrs]
+
+
+class HalvingRounds(LRScheduler):
+    """Rounds of equal length, each from a rate of its own that is halved at the same places.
+
+    In round r, ``n`` iterations after its start: ``lr = rates[r] / 2^(number of milestones <= n)``; past the last
+    round its last rate stays. The jump up at the start of a round is meant to leave a poor minimum (PWC-Net, Sun et
+    al., TPAMI 2020, section 4; the rounds of its fine-tuning stages). Rates are absolute, the optimizer's own is not
+    used.
+
+    Args:
+        optimizer: the optimizer.
+        rates: first rate of each round.
+        length: iterations of a round.
+        milestones: increasing, within a round.
+    """
+
+    def __init__(self, optimizer: Optimizer, rates: Sequence[float], length: int, milestones: Sequence[int]) -> None:
+        if not rates or min(rates) <= 0:
+            raise ValueError(f"rates must be positive numbers, one per round, got {list(rates)}")
+        if list(milestones) != sorted(set(milestones)) or any(not 0 < m < length for m in milestones):
+            raise ValueError(f"milestones must increase between 0 and length ({length}), got {list(milestones)}")
+        self.rates, self.length, self.milestones = list(rates), length, list(milestones)
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Rates of iteration ``last_epoch`` (torch's name for the counter), one per parameter group."""
+        step = min(self.last_epoch, self.length * len(self.rates) - 1)
+        number, within = divmod(step, self.length)
+        rate = self.rates[number] / 2 ** bisect_right(self.milestones, within)
+        return [rate] * len(self.base_lrs)

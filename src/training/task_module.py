@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..core.errors import TrainingError
 from ..core.files import atomic_path
 from ..datamodules.base import EvaluationVideo
 from ..losses import WeightedSum
+from ..metrics import VideoPair
 from ..models.registry import model_info
 from .config import OptimSection
 from .ema import Ema
@@ -32,11 +33,25 @@ class VideoPrediction:
         prediction: ``(N, 3, H, W)`` in [0, 1].
         target: the truth, same shape.
         shown: further rows of the sample clip by label, same number of frames.
+        results: what the network made besides frames, by name, time axis first; metrics read it.
+        given: ground truth besides frames, by name, time axis first.
     """
 
     prediction: Tensor
     target: Tensor
     shown: Mapping[str, Tensor]
+    results: Mapping[str, Tensor] = field(default_factory=dict)
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def pair(self, video_id: str, device: torch.device) -> VideoPair:
+        """What a metric sees of the video, on ``device``."""
+        return VideoPair(
+            self.prediction.to(device),
+            self.target.to(device),
+            video_id=video_id,
+            results={name: value.to(device) for name, value in self.results.items()},
+            given={name: value.to(device) for name, value in self.given.items()},
+        )
 
 
 class TaskModule(pl.LightningModule):
@@ -162,12 +177,22 @@ class TaskModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and the per-iteration schedule that the configuration names."""
-        parameters = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        parameters = self._parameters()
         optimizer = instantiate(self._optim.optimizer, parameters, where="optim.optimizer", allow=self._allow_targets)
         if self._optim.scheduler is None:
             return optimizer
         scheduler = instantiate(self._optim.scheduler, optimizer, where="optim.scheduler", allow=self._allow_targets)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _parameters(self) -> list[Any]:
+        """What is trained: a list, or two groups where biases and scales are not to decay."""
+        parameters = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        if self._optim.decay_biases:
+            return parameters
+        weights = [parameter for parameter in parameters if parameter.dim() > 1]
+        others = [parameter for parameter in parameters if parameter.dim() <= 1]
+        groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+        return [group for group in groups if group["params"]]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what :func:`framewright.load_model` needs, in builtins only."""

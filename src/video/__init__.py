@@ -3,6 +3,7 @@
 from .base import VideoReader
 from .clips import load_video, save_video
 from .discover import find_videos, is_frame_folder, is_video_file
+from .flow_files import read_flow, write_flow
 from .images import read_image, write_image
 from .info import AudioTrack, SubtitleTrack, VideoInfo
 from .reader import open_video, probe
@@ -22,7 +23,9 @@ __all__ = [
     "load_video",
     "open_video",
     "probe",
+    "read_flow",
     "read_image",
     "save_video",
+    "write_flow",
     "write_image",
 ]

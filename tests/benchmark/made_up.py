@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from framewright.benchmark.problems import Problem
+from framewright.benchmark.problems import Problem, View, error_map
 from framewright.benchmark.results import Results
 from framewright.benchmark.samples import Gallery, write_clip, write_still
 from framewright.benchmark.statistics import aggregate, bootstrap_interval
@@ -128,7 +128,7 @@ def made_up_gallery(folder: Path, names: Sequence[str], videos: int = 2, frames:
         predictions = {n: (split.targets + 0.02 * index).clamp(0, 1) for index, n in enumerate(names)}
         kept = {name: to_uint8(made) for name, made in predictions.items()}
         gallery.clips.append(write_clip(folder / "clips", problem, kept, limit=frames, fps=6))
-        one = {name: made[1] for name, made in predictions.items()}
+        one = {n: View(made[1], error_map(made[1], split.targets[1])) for n, made in predictions.items()}
         captions = dict.fromkeys(names, "PSNR 31.25 dB, SSIM 0.9312, LPIPS (alex) 0.0731")
         title = f"Worst case of {names[0]} (PSNR, SSIM)"
         gallery.stills.append(write_still(folder / "stills", title, problem, 1, one, captions))

@@ -10,6 +10,7 @@ over triplets).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,9 @@ from .truth import (
     to_video,
     trajectory_truth,
 )
+
+# flow is evaluated between frames this far apart
+_FLOW_STEP = 2
 
 
 @dataclass(frozen=True)
@@ -138,16 +142,16 @@ class ScenesEvaluation(EvaluationDataset):
     compositing equation must hold. ``k`` is 1 or 2 below: flow between frames k apart has T - k entries.
 
     * ``interpolation``: nothing more: even frames are given, odd frames are the targets.
-    * ``flow``: ``flow_forward_k``, ``flow_backward_k`` (T - k, 2, H, W): entry t is from frame t to
-      t + k, and from t + k to t; ``occlusion_forward_k``, ``occlusion_backward_k`` (T - k, 1, H, W), 1 =
-      occluded.
+    * ``flow``: every second frame, so that motion is as stated above; ``flow`` (T - 1, 2, H, W): entry t is from
+      frame t to the next of them; ``valid`` (T - 1, 1, H, W), all 1; ``occlusion`` (T - 1, 1, H, W), 1 = occluded.
     * ``segmentation``: ``labels`` (T, H, W) int64, see :data:`~.shapes.CLASSES`.
     * ``matting``: ``alpha``, ``trimap`` (T, 1, H, W), ``foreground``, ``background`` (T, 3, H, W).
     * ``inpainting``: ``mask`` (T, 1, H, W), 1 = hole; ``target`` (T, 3, H, W) without the nearest object.
     * ``super_resolution``: ``frames`` are small, ``high`` (T, 3, H, W) is the truth.
     * ``stabilization``: ``frames`` shake; ``trajectory``, ``smooth`` (T, 4); ``steady`` (T, 3, H, W).
     * ``all``: everything above for unshaken full-size frames, with ``low`` and ``shaky`` (T, 3, H, W)
-      in the truth.
+      in the truth. Flow is there as ``flow_forward_k``, ``flow_backward_k`` (T - k, 2, H, W): entry t is from frame t
+      to t + k, and from t + k to t; with ``occlusion_forward_k``, ``occlusion_backward_k`` (T - k, 1, H, W).
 
     Args:
         version: a key of :data:`VERSIONS`.
@@ -216,7 +220,7 @@ class ScenesEvaluation(EvaluationDataset):
             truth = self._inpainting(frames)
             return EvaluationVideo(name, images, truth | {"target": _rounded(truth["target"])})
         if self.task == "flow":
-            return EvaluationVideo(name, images, self._flow(scene, frames))
+            return EvaluationVideo(name, images[::_FLOW_STEP], self._pair_flow(scene, frames[::_FLOW_STEP]))
         if self.task == "segmentation":
             return EvaluationVideo(name, images, self._segmentation(scene, frames))
         return EvaluationVideo(name, images, {})
@@ -234,7 +238,7 @@ class ScenesEvaluation(EvaluationDataset):
             "dataset": self.name,
             "task": self.task,
             "videos": [f"scene_{index:02d}" for index in range(self.count)],
-            "frames": version.settings.frames,
+            "frames": len(range(0, version.settings.frames, _FLOW_STEP if self.task == "flow" else 1)),
             "seed": version.seed,
             "settings": version.settings.to_dict(),
             "shake": version.shake,
@@ -248,6 +252,12 @@ class ScenesEvaluation(EvaluationDataset):
 
     def _images(self, scene: Scene) -> Tensor:
         return to_video([scene.image(float(time)) for time in range(self.version.settings.frames)])
+
+    def _pair_flow(self, scene: Scene, frames: list[SceneFrame]) -> dict[str, Tensor]:
+        pairs = [flow_truth(scene, first, second.time) for first, second in itertools.pairwise(frames)]
+        occlusion = torch.stack([occluded for _, occluded in pairs])
+        flow = torch.stack([flow for flow, _ in pairs])
+        return {"flow": flow, "valid": torch.ones_like(occlusion), "occlusion": occlusion}
 
     def _flow(self, scene: Scene, frames: list[SceneFrame]) -> dict[str, Tensor]:
         truth: dict[str, Tensor] = {}

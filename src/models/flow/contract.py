@@ -2,6 +2,9 @@
 
 Images are ``(B, 3, H, W)`` RGB in [0, 1] of any size; the flow is ``(B, 2, H, W)`` in pixels at full resolution,
 channel 0 to the right, channel 1 down.
+
+Networks that can be trained also have ``training_outputs(image1, image2)``, the list of flows that losses read, in
+the network's own units and order, and ``final_flow(outputs)``, the last and best of them in pixels of the images.
 """
 
 from __future__ import annotations

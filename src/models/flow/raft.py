@@ -14,6 +14,7 @@ pyramid needs two pixels; the computation stays in float32 under autocast.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -72,7 +73,7 @@ class RAFT(nn.Module):
         Raises:
             ValueError: shapes do not fit.
         """
-        return self.training_outputs(image1, image2)[-1]
+        return self.final_flow(self.training_outputs(image1, image2))
 
     def training_outputs(self, image1: Tensor, image2: Tensor) -> list[Tensor]:
         """The flow ``(B, 2, H, W)`` after each iteration; arguments as for :meth:`forward`."""
@@ -88,6 +89,10 @@ class RAFT(nn.Module):
                 # torchvision leaves the pyramid there: memory, and a graph that keeps the network from being copied
                 self.network.corr_block.corr_pyramid = []
         return [flow[..., rows, columns] for flow in flows]
+
+    def final_flow(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The flow after the last iteration."""
+        return outputs[-1]
 
     def _margins(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Rows and columns to add: left, right, above, below."""
@@ -167,6 +172,9 @@ _PAPER = (
 )
 _README = "https://github.com/princeton-vl/RAFT#demos"
 _TABLE = "paper, table 1 (C+T)"
+# of the authors' evaluation program
+_SINTEL = {"num_flow_updates": 32}
+_KITTI = {"num_flow_updates": 24, "padding": "kitti"}
 
 
 def _torchvision_weights(tag: str, filename: str, trained_on: str) -> OfficialWeights:
@@ -208,10 +216,10 @@ CARDS = (
         ),
         layouts=_layouts(small=True),
         published=(
-            PublishedResult("sintel_train_clean", "epe", 2.21, _TABLE),
-            PublishedResult("sintel_train_final", "epe", 3.35, _TABLE),
-            PublishedResult("kitti15_train", "epe", 7.51, _TABLE),
-            PublishedResult("kitti15_train", "fl_all", 26.9, _TABLE),
+            PublishedResult("sintel_clean", "epe", 2.21, _TABLE, "small", _SINTEL),
+            PublishedResult("sintel_final", "epe", 3.35, _TABLE, "small", _SINTEL),
+            PublishedResult("kitti2015", "epe", 7.51, _TABLE, "small", _KITTI),
+            PublishedResult("kitti2015", "fl_all", 26.9, _TABLE, "small", _KITTI),
         ),
         proven=("parity",),
     ),
@@ -237,10 +245,10 @@ CARDS = (
         ),
         layouts=_layouts(small=False),
         published=(
-            PublishedResult("sintel_train_clean", "epe", 1.43, _TABLE),
-            PublishedResult("sintel_train_final", "epe", 2.71, _TABLE),
-            PublishedResult("kitti15_train", "epe", 5.04, _TABLE),
-            PublishedResult("kitti15_train", "fl_all", 17.4, _TABLE),
+            PublishedResult("sintel_clean", "epe", 1.43, _TABLE, "things", _SINTEL),
+            PublishedResult("sintel_final", "epe", 2.71, _TABLE, "things", _SINTEL),
+            PublishedResult("kitti2015", "epe", 5.04, _TABLE, "things", _KITTI),
+            PublishedResult("kitti2015", "fl_all", 17.4, _TABLE, "things", _KITTI),
         ),
         proven=("parity", "official weights never seen"),
     ),

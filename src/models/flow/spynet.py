@@ -14,6 +14,7 @@ Different from it: the flow is resized bilinearly, not to the nearest value; ima
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +71,7 @@ class SPyNet(nn.Module):
         Raises:
             ValueError: shapes do not fit.
         """
-        flow = self.training_outputs(image1, image2)[0]
+        flow = self.final_flow(self.training_outputs(image1, image2))
         return F.interpolate(flow, image1.shape[2:], mode="bilinear", align_corners=False)
 
     def training_outputs(self, image1: Tensor, image2: Tensor) -> list[Tensor]:
@@ -103,6 +104,10 @@ class SPyNet(nn.Module):
             flows.append(flow + net(torch.cat((first, warp(second, flow), flow), 1)).float())
         ratio = images.new_tensor((width / columns, height / rows)).view(1, 2, 1, 1)
         return [flow * ratio for flow in reversed(flows)]
+
+    def final_flow(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The flow of the finest level."""
+        return outputs[0]
 
 
 # --- checkpoints
