@@ -42,9 +42,9 @@ def reduce_flow(flow: Tensor, valid: Tensor | None, size: tuple[int, int]) -> tu
 class PyramidFlowLoss(nn.Module):
     """What the losses over a pyramid of flows share: the true flow at every level, weights, the sum over pixels.
 
-    The loss is ``1 / B * sum_l weights[l] * sum_x error_l(x)``, with a **sum** over the pixels of a level: coarse levels
-    have few pixels and the large weights, and the gradient stays large beside PWC-Net's weight decay (as a mean, the
-    decay wins under Adam and the network ends at zero flow).
+    The loss is ``1 / B * sum_l weights[l] * sum_x error_l(x)``, with a **sum** over the pixels of a level: the levels
+    that have few pixels have the large weights, and the gradient stays large beside PWC-Net's weight decay (as a mean,
+    the decay wins under Adam and the network ends at zero flow).
 
     The truth of a level is the mean over the known pixels below each of its pixels. The official layer weighs a
     neighbourhood twice as wide by a triangle; with dense flow both are the same but near the borders of motion.
@@ -71,7 +71,7 @@ class PyramidFlowLoss(nn.Module):
 
     @abstractmethod
     def errors(self, difference: Tensor) -> Tensor:
-        """The error of each pixel ``(B, h, w)`` from the difference of flows ``(B, 2, h, w)``, in the network's unit."""
+        """The error of each pixel ``(B, h, w)`` from the difference of flows ``(B, 2, h, w)``."""
 
     def forward(self, outputs: Sequence[Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         """The scalar loss of flows ``(B, 2, h, w)`` by level."""
@@ -98,7 +98,8 @@ class MultiScaleEndPointLoss(PyramidFlowLoss):
 
     def errors(self, difference: Tensor) -> Tensor:
         """The Euclidean length; its slope at 0 is 0."""
-        return torch.linalg.vector_norm(difference, dim=1)
+        length: Tensor = torch.linalg.vector_norm(difference, dim=1)
+        return length
 
 
 class MultiScaleRobustLoss(PyramidFlowLoss):

@@ -73,11 +73,12 @@ class FlowTask(TaskModule):
 
 
 def _mean_length(flow: Tensor, valid: Tensor | None = None) -> Tensor:
-    lengths = torch.linalg.vector_norm(flow.detach().float(), dim=1, keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(flow.detach().float(), dim=1, keepdim=True)
     if valid is None:
         return lengths.mean()
     known = valid > 0.5
-    return torch.where(known, lengths, torch.zeros_like(lengths)).sum() / known.sum().clamp(min=1)
+    total: Tensor = torch.where(known, lengths, torch.zeros_like(lengths)).sum()
+    return total / known.sum().clamp(min=1)
 
 
 class ZeroFlowAlarm(Callback):
@@ -126,8 +127,8 @@ class ZeroFlowAlarm(Callback):
     def _message(self, iteration: int, made: float, true: float) -> str:
         return (
             f"iteration {iteration}: the network is stuck at zero flow. Its flow is {made:.3g} px long on average, "
-            f"{100 * made / true:.2g} % of the true flow's {true:.3g} px. Training seldom recovers from this; stop it and "
-            "start again with another seed (seed=2), with a warm-up and clipped gradients (as experiment=pwcnet_modern "
+            f"{100 * made / true:.2g} % of the true flow's {true:.3g} px. Training seldom recovers from this; start "
+            "again with another seed (seed=2), with a warm-up and clipped gradients (as experiment=pwcnet_modern "
             "does), or without augmentation at first (data.augmentation=none). If the loss is your own: a mean over "
             "pixels in place of the sum lets the weight decay win (lower optim.optimizer.weight_decay)."
         )

@@ -191,7 +191,7 @@ class TaskModule(pl.LightningModule):
             return parameters
         weights = [parameter for parameter in parameters if parameter.dim() > 1]
         others = [parameter for parameter in parameters if parameter.dim() <= 1]
-        groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
         return [group for group in groups if group["params"]]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
