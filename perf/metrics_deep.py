@@ -1,8 +1,8 @@
 """Metrics with learned networks against the libraries that define them; run by hand.
 
 Run ``python perf/metrics_deep.py [--rounds 5] [--size 240x432] [--threads 1]``. Both sides of a line get the same
-frames and the same (random) weights, take turns within one process, and must agree in their results. Printed is the median
-over rounds of the ratio of times (ours / theirs), with the smallest and largest.
+frames and the same (random) weights, take turns within one process, and must agree in their results. Printed is
+the median over rounds of the ratio of times (ours / theirs), with the smallest and largest.
 
 References: scipy (Frechet distance with ``sqrtm``), the package lpips, torch-fidelity's Inception, which are installed
 for this script only. For I3D no package exists: the reference is the same network of plain torch layers (a padded copy,

@@ -189,16 +189,17 @@ def _by_hand(entry: OfficialWeights, target: Path) -> str:
 
 def _address(model: str, entry: OfficialWeights, target: Path) -> str:
     what = f"the weights {entry.tag!r} of {model!r}"
+    mirror = os.environ.get("FRAMEWRIGHT_MIRROR") if entry.sha256 else None
+    if entry.url is None and not mirror:
+        raise WeightsError(f"{what} cannot be downloaded automatically. {_by_hand(entry, target)}")
     if _offline():
         raise WeightsError(
             f"{what} are not in the cache and FRAMEWRIGHT_OFFLINE forbids downloading. "
             f"{_by_hand(entry, target)} Source: {entry.source}"
         )
-    mirror = os.environ.get("FRAMEWRIGHT_MIRROR")
-    if mirror and entry.sha256:
+    if mirror:
         return f"{mirror.rstrip('/')}/{urllib.parse.quote(model)}/{urllib.parse.quote(entry.filename)}"
-    if entry.url is None:
-        raise WeightsError(f"{what} cannot be downloaded automatically. {_by_hand(entry, target)}")
+    assert entry.url is not None
     return entry.url
 
 

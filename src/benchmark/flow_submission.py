@@ -68,7 +68,7 @@ def write_submission(
     """
     if benchmark not in _PARTS:
         raise ConfigError(
-            f"there is no submission for {benchmark!r}{nearest(benchmark, _PARTS)}; possible: {', '.join(_PARTS)}"
+            f"there is no submission for {benchmark!r}{nearest(benchmark, _PARTS)} (possible: {', '.join(_PARTS)})"
         )
     place = Path(out)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):

@@ -106,16 +106,16 @@ def recognise(text: str, where: str, task: str) -> tuple[str, str]:
         return "folder", f"a folder without {RUN_WEIGHTS} is taken as results"
     if path.is_file():
         return "weights", "an existing file is taken as weights"
-    if text in list_models(task, baselines=True):
+    if text in _models_for(task, baselines=True):
         return "baseline", "a registered baseline"
     if text in list_models():
         return "network", "a registered network"
-    known = list_models(task)
+    known = _models_for(task)
     raise ConfigError(
         f"{where}: {text!r} is nothing that can be evaluated{nearest(text, known)}\n"
         f"  not a run folder: there is no {path / RUN_WEIGHTS}\n"
         f"  not a folder of results or a weight file: there is no {path}\n"
-        f"  not a method for {task}: {', '.join(known)}"
+        f"  not a method for {task}: {', '.join(known) or 'this protocol compares folders only'}"
     )
 
 
@@ -147,10 +147,19 @@ def _build(name: str, spec: MethodSpec, task: str, where: str) -> Method:
     return _network_method(name, net, f"{kind} {path}: {info.name}{_shown(changed)}")
 
 
+def _models_for(task: str, *, baselines: bool | None = None) -> list[str]:
+    """The networks of a task; none for protocols that compare stored results of any task."""
+    return [] if task == "any" else list_models(task, baselines=baselines)
+
+
 def _card(network: str, task: str, where: str) -> ModelCard:
-    known = list_models(task)
+    known = _models_for(task)
     if network in known:
         return get_card(network)
+    if task == "any":
+        raise ConfigError(
+            f"{where}: {network!r} is a network, but this protocol compares stored results: give a folder"
+        )
     if network in list_models():
         other = get_card(network).task
         raise ConfigError(f"{where}: {network!r} is a network for {other}, this benchmark is about {task}")

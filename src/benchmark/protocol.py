@@ -39,7 +39,7 @@ class MetricChoice(Section):
     @property
     def heading(self) -> str:
         """What to print above the column."""
-        return self.label or self.key.upper()
+        return self.label or self.key.replace("_", " ").upper()
 
     @property
     def registered_name(self) -> str:

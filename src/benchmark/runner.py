@@ -17,9 +17,11 @@ from ..core.processes import Group
 from ..core.provenance import command_line, environment
 from ..datamodules.base import EvaluationDataset
 from ..inference import Context, Method
+from ..metrics import ValueMetric
 from ..video.montage import to_uint8
 from .aggregates import column_result, video_value
 from .cache import MethodCache, Pictures, StoredTruth
+from .comparison import compare
 from .cost import measure_cost
 from .problems import Problem, View, make_problem
 from .protocol import Protocol
@@ -31,8 +33,8 @@ from .results import (
     Published,
     Results,
 )
-from .samples import Clip, FrameKeeper, Gallery, pick_frames, write_clip, write_still
-from .scoring import Column, Row, make_columns, score, view_of
+from .samples import Clip, FrameKeeper, Gallery, pick_cases, write_clip, write_still
+from .scoring import Column, Row, make_columns, score, views_of
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class RunOptions:
         clips: number of videos, from the first, shown side by side.
         clip_frames: output frames per clip.
         clip_fps: speed of the clips.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        cases: at most so many examples, the worst and the best of the columns.
+        resamples: of the bootstrap, and draws of the paired test.
+        seed: of both.
         strict: a metric whose weights are absent is an error.
         progress: show a progress line; None: if stderr is a terminal.
         command: recorded in the results; None: the running command.
@@ -76,6 +79,7 @@ class RunOptions:
     clips: int = 3
     clip_frames: int = 24
     clip_fps: int = 6
+    cases: int = 8
     resamples: int = 10_000
     seed: int = 0
     strict: bool = False
@@ -252,28 +256,30 @@ class _Run:
         return problem
 
     def _stills(self) -> None:
-        """The worst and the median frame of the best method, as every method made them."""
-        # the column that orders the examples: the first with a value per frame
-        column = next((c for c in self.columns if c.metric is not None and c.record.items == "frame"), None)
-        if self.options.pictures is None or column is None or self.options.group.rank > 0:
+        """The worst and the best case of each column, as every method made them."""
+        if self.options.pictures is None or self.options.group.rank > 0:
             return
-        best = self._best(column)
-        if best is None:
-            return
-        values = [row.values[column.key] for row in best.rows]
-        titles = {
-            "worst": f"Worst frame of {best.method.name}",
-            "median": f"Median frame of {best.method.name}",
-        }
-        for role, (video, frame) in pick_frames(values, column.record.higher_is_better).items():
+        values: dict[str, list[list[float | None]]] = {}
+        names: dict[str, str] = {}
+        for column in self.columns:
+            best = self._best(column) if isinstance(column.metric, ValueMetric) else None
+            if best is not None:
+                values[column.key] = [_figures(column, row) for row in best.rows]
+                names[column.key] = best.method.name
+        lengths = [row.frames for row in self.states[0].rows]
+        cases = pick_cases(values, [column.record for column in self.columns], names, lengths, most=self.options.cases)
+        folder = self.options.pictures / "stills"
+        stills = {}
+        for video in dict.fromkeys(case.video for case in cases):
             problem = self._problem(video)
-            predictions, captions = {}, {}
-            for state in self.states:
-                predictions[state.method.name] = self._view(state, problem, video, frame)
-                captions[state.method.name] = self._caption(state, video, frame)
-            folder = self.options.pictures / "stills"
-            title = f"{titles[role]} ({column.record.label})"
-            self.gallery.stills.append(write_still(folder, title, problem, frame, predictions, captions))
+            wanted = sorted({case.frame for case in cases if case.video == video})
+            made = {state.method.name: self._views(state, problem, video, wanted) for state in self.states}
+            for case in cases:
+                if case.video == video:
+                    views = {name: found[case.frame] for name, found in made.items()}
+                    captions = {s.method.name: self._caption(s, video, case.frame) for s in self.states}
+                    stills[case] = write_still(folder, case.title, problem, case.frame, views, captions)
+        self.gallery.stills.extend(stills[case] for case in cases)
 
     def _best(self, column: Column) -> _State | None:
         sign = 1 if column.record.higher_is_better else -1
@@ -284,24 +290,30 @@ class _Run:
                 measured.append((sign * mean, state))
         return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
-    def _view(self, state: _State, problem: Problem, video: int, frame: int) -> View:
-        name = f"view-{video:06d}-{frame:06d}"
-        pictures = state.cache.load_pictures(name)
-        if pictures is None:
-            made = view_of(state.method, problem, frame)
-            shown = [made.frame, made.error.expand_as(made.frame), *([] if made.warped is None else [made.warped])]
-            pictures = to_uint8(torch.stack(shown))
-            state.cache.store_pictures(name, pictures)
-        views = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-        return View(views[0], views[1, :1], views[2] if len(views) > 2 else None)
+    def _views(self, state: _State, problem: Problem, video: int, wanted: Sequence[int]) -> dict[int, View]:
+        """Output frames of one video for people; the method runs at most once."""
+        names = {frame: f"view-{video:06d}-{frame:06d}" for frame in wanted}
+        known = {frame: state.cache.load_pictures(name) for frame, name in names.items()}
+        missing = [frame for frame, pictures in known.items() if pictures is None]
+        if missing:
+            for frame, made in views_of(state.method, problem, missing).items():
+                shown = [made.frame, made.error.expand_as(made.frame), *([] if made.warped is None else [made.warped])]
+                known[frame] = fresh = to_uint8(torch.stack(shown))
+                state.cache.store_pictures(names[frame], fresh)
+        found = {}
+        for frame, pictures in known.items():
+            assert pictures is not None
+            views = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+            found[frame] = View(views[0], views[1, :1], views[2] if len(views) > 2 else None)
+        return found
 
     def _caption(self, state: _State, video: int, frame: int) -> str:
         parts = []
         for column in self.columns:
             values = state.rows[video].values.get(column.key, [])
             value = values[frame] if column.record.items == "frame" and frame < len(values) else None
-            if value is not None:
-                record = column.record
+            if value is not None and isinstance(column.metric, ValueMetric):
+                record, value = column.record, column.metric.finish(value)
                 parts.append(f"{record.label} {value:.{record.decimals}f} {record.unit}".strip())
         return ", ".join(parts)
 
@@ -314,7 +326,7 @@ class _Run:
             description=list(self.protocol.description),
             metrics=[column.record for column in self.columns],
         )
-        return Results(
+        results = Results(
             benchmark=self.benchmark.name,
             protocol=protocol,
             dataset=self.benchmark.dataset.name,
@@ -327,6 +339,7 @@ class _Run:
             },
             methods=[self._method_result(state) for state in self.states],
         )
+        return compare(results, draws=self.options.resamples, seed=self.options.seed)
 
     def _method_result(self, state: _State) -> MethodResult:
         method, rows = state.method, state.rows
@@ -361,6 +374,12 @@ class _Run:
             None,
         )
         return column_result(column, state.rows, published, resamples=self.options.resamples, seed=self.options.seed)
+
+
+def _figures(column: Column, row: Row) -> list[float | None]:
+    """What the table would print for each item of a video."""
+    assert isinstance(column.metric, ValueMetric)
+    return [None if value is None else column.metric.finish(value) for value in row.values[column.key]]
 
 
 def _merged(known: Row | None, new: Row) -> Row:

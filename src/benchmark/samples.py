@@ -215,31 +215,28 @@ def _error_picture(error: Tensor) -> Pictures:
     return np.asarray(cv2.applyColorMap(gray, cv2.COLORMAP_INFERNO)[..., ::-1], dtype=np.uint8)
 
 
-def pick_frames(
-    values: Sequence[Sequence[float | None]], higher_is_better: bool, *, ends: bool = False
-) -> dict[str, tuple[int, int]]:
-    """The worst and the median frame of a data set, or the worst and the best.
+def pick_ends(values: Sequence[Sequence[float | None]], higher_is_better: bool) -> dict[str, tuple[int, int]]:
+    """The worst and the best item of a data set.
 
     Args:
-        values: per video, per frame.
+        values: per video, per item.
         higher_is_better: direction of the values.
-        ends: the best instead of the median.
 
     Returns:
-        ``{"worst": (video, frame), "median" or "best": (video, frame)}``; empty if nothing was measured. A single frame
-        is only returned once, as the worst.
+        ``{"worst": (video, item), "best": (video, item)}``; empty if nothing was measured. A single item is only
+        returned once, as the worst.
     """
     ranked = sorted(
-        (value if higher_is_better else -value, video, frame)
-        for video, frames in enumerate(values)
-        for frame, value in enumerate(frames)
+        (value if higher_is_better else -value, video, item)
+        for video, items in enumerate(values)
+        for item, value in enumerate(items)
         if value is not None
     )
     if not ranked:
         return {}
     picked = {"worst": ranked[0][1:]}
     if len(ranked) > 1:
-        picked["best" if ends else "median"] = ranked[-1 if ends else len(ranked) // 2][1:]
+        picked["best"] = ranked[-1][1:]
     return picked
 
 
@@ -278,7 +275,7 @@ def pick_cases(
         most: number of cases.
     """
     titles: dict[tuple[int, int], dict[tuple[str, str], list[str]]] = {}
-    picked = {c.key: pick_frames(values[c.key], c.higher_is_better, ends=True) for c in columns if c.key in values}
+    picked = {c.key: pick_ends(values[c.key], c.higher_is_better) for c in columns if c.key in values}
     for role in ("worst", "best"):
         for column in columns:
             if role in picked.get(column.key, {}):

@@ -229,12 +229,20 @@ def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row,
         raise DataError(f"{key} of method {method.name!r} cannot be measured: {error}") from None
 
 
-def view_of(method: Method, problem: Problem, index: int) -> View:
-    """Output frame ``index`` of a method for people; the video is run only as far as necessary."""
+def views_of(method: Method, problem: Problem, wanted: Sequence[int]) -> dict[int, View]:
+    """Some output frames of a method for people; the video is run only as far as necessary.
+
+    Raises:
+        DataError: the method returns too few frames.
+    """
+    found: dict[int, View] = {}
     position = 0
     for chunk in method.process(problem.chunks(), problem.context):
-        if index < position + len(chunk):
-            return problem.view(chunk, index)
+        for index in wanted:
+            if position <= index < position + len(chunk):
+                found[index] = problem.view(chunk, index)
+        if len(found) == len(set(wanted)):
+            return found
         position += len(chunk)
     raise DataError(f"method {method.name!r} returned only {position} frames for {problem.context.video_id!r}")
 

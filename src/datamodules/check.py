@@ -126,6 +126,8 @@ def _layout(dataset: str) -> Layout:
         return layouts[dataset]
     if dataset == "scenes":
         raise ConfigError("the data set 'scenes' is drawn on the fly; there are no files to check")
+    if dataset == "flow_mix":
+        raise ConfigError("the data set 'flow_mix' is made of others; check each of its parts by its own name")
     raise ConfigError(f"unknown data set {dataset!r}{nearest(dataset, layouts)} (known: {', '.join(layouts)})")
 
 

@@ -60,6 +60,7 @@ class FolderPairsSection(EvaluationSection):
 
     gt: str | None = None
     masks: str | None = None
+    flows: str | None = None
     hole: Literal["auto", "white", "black"] = "auto"
     max_frames: Positive | None = None
 
@@ -67,7 +68,7 @@ class FolderPairsSection(EvaluationSection):
         """The videos of the folder."""
         from .folder_pairs import FolderPairs
 
-        return FolderPairs(self.gt, self.masks, self.hole, self.max_frames, self.videos)
+        return FolderPairs(self.gt, self.masks, self.flows, self.hole, self.max_frames, self.videos)
 
 
 class Vimeo90KEvaluationSection(EvaluationSection):

@@ -305,6 +305,8 @@ def _changed(transform: FlowTransform, name: str, settings: Mapping[str, Mapping
         if part not in parts:
             known = ", ".join(parts) or "nothing to set"
             raise ConfigError(f"augmentation={name}: no part {part!r}{nearest(part, parts)} (it has {known})")
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"augmentation={name}: {part}={values!r} is not usable: settings by name are expected")
         current = getattr(transform, part)
         known_values = [field.name for field in fields(current)]
         for key in values:

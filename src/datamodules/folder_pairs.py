@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from ..video import find_videos, open_video, read_image
-from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_frames
+from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_frames, natural_key
+from ..video.flow_files import read_flow
 from .base import EvaluationDataset, EvaluationVideo
 from .layout import require_root
 
@@ -48,6 +49,9 @@ class FolderPairs(EvaluationDataset):
     Args:
         gt: folder of ground truth.
         masks: folder of masks; None: those of DEVIL's layout, or none.
+        flows: folder of flow between consecutive frames of the ground truth, as DEVIL keeps it: ``fw_flow/<video>/``
+            with one ``.flo`` per pair, and ``fw_occlusion/<video>/`` with one image per pair (white = hidden) or
+            ``bw_flow/<video>/``; for metrics with precomputed flow. None: there is none.
         hole: what stands for a hole in the masks; ``auto``: as the layout has it.
         max_frames: of each video, from the first; None: all.
         videos: at most so many, from the first; None: all.
@@ -60,6 +64,7 @@ class FolderPairs(EvaluationDataset):
         self,
         gt: str | os.PathLike[str] | None,
         masks: str | os.PathLike[str] | None = None,
+        flows: str | os.PathLike[str] | None = None,
         hole: Hole = "auto",
         max_frames: int | None = None,
         videos: int | None = None,
@@ -69,6 +74,7 @@ class FolderPairs(EvaluationDataset):
         self.max_frames = max_frames
         self.root = require_root(gt, "folders", f"{_LAYOUT} of ground truth", "gt")
         self.mask_root = None if masks is None else require_root(masks, "folders", f"{_LAYOUT} of masks", "masks")
+        self.flow_root = None if flows is None else require_root(flows, "folders", "a folder fw_flow", "flows")
         found = _find(self.root)
         if self.mask_root is not None:
             # masks may lie below the ground truth; they are no videos
@@ -89,15 +95,36 @@ class FolderPairs(EvaluationDataset):
             count = len(reader) if self.max_frames is None else min(len(reader), self.max_frames)
             frames = _tensor(reader.get(range(count)))
             total = len(reader)
-        if source.masks is None:
-            return EvaluationVideo(source.id, frames)
-        return EvaluationVideo(source.id, frames, {"mask": self._masks(source, frames, total)})
+        truth: dict[str, Tensor] = {}
+        if source.masks is not None:
+            truth["mask"] = self._masks(source, frames, total)
+        if self.flow_root is not None:
+            truth |= self._flows(self.flow_root, source.id, frames, total)
+        return EvaluationVideo(source.id, frames, truth)
 
     def frame_count(self, index: int) -> int:
         """Number of frames of video ``index``."""
         source = self._sources[index]
         with open_video(source.frames, only=source.only) as reader:
             return len(reader) if self.max_frames is None else min(len(reader), self.max_frames)
+
+    def _flows(self, root: Path, name: str, frames: Tensor, total: int) -> dict[str, Tensor]:
+        """``flow`` and ``occlusion`` or ``flow_backward``, each for the pairs of ``frames``."""
+        pairs = len(frames) - 1
+        size = tuple(frames.shape[2:])
+        found = {"flow": _read_flows(root / "fw_flow" / name, pairs, total - 1, size)}
+        hidden = root / "fw_occlusion" / name
+        if not hidden.is_dir():
+            return {**found, "flow_backward": _read_flows(root / "bw_flow" / name, pairs, total - 1, size)}
+        images = list_frames(hidden)
+        if len(images) != total - 1:
+            raise DataError(f"{hidden} holds {len(images)} images, expected {total - 1}, one per pair of frames")
+        masks = np.stack([read_image(path) for path in images[:pairs]]) if pairs else np.zeros((0, *size, 3))
+        if masks.shape[1:3] != size:
+            raise DataError(
+                f"the images of {hidden} are {masks.shape[2]}x{masks.shape[1]}, expected {size[1]}x{size[0]}"
+            )
+        return {**found, "occlusion": torch.from_numpy((masks.max(axis=-1) > 127).astype(np.float32))[:, None]}
 
     def describe(self) -> dict[str, Any]:
         """Ids with the SHA-256 of their frames' and masks' files."""
@@ -108,7 +135,10 @@ class FolderPairs(EvaluationDataset):
             }
             for source in self._sources
         }
-        return {"name": self.name, "hole": self.hole, "max_frames": self.max_frames, "videos": videos}
+        described = {"name": self.name, "hole": self.hole, "max_frames": self.max_frames, "videos": videos}
+        if self.flow_root is not None:
+            described["flows"] = _tree_digest(self.flow_root)
+        return described
 
     def _source(self, path: Path, found: list[Path]) -> _Source:
         relative = path.relative_to(self.root)
@@ -168,6 +198,30 @@ def _find(root: Path) -> list[Path]:
         if folder not in found and list_frames(folder):
             found.add(folder)
     return sorted(found)
+
+
+def _read_flows(folder: Path, wanted: int, expected: int, size: tuple[int, ...]) -> Tensor:
+    """``(wanted, 2, H, W)`` in pixels."""
+    files = sorted(folder.glob("*.flo"), key=lambda path: natural_key(path.name)) if folder.is_dir() else []
+    if len(files) != expected:
+        raise DataError(f"{folder} holds {len(files)} .flo files, expected {expected}, one per pair of frames")
+    flows = torch.zeros(wanted, 2, *size)
+    for place, path in enumerate(files[:wanted]):
+        flow, _ = read_flow(path)
+        if flow.shape[:2] != size:
+            raise DataError(f"{path} is {flow.shape[1]}x{flow.shape[0]}, expected {size[1]}x{size[0]} (width x height)")
+        flows[place] = torch.from_numpy(flow).permute(2, 0, 1)
+    return flows
+
+
+def _tree_digest(folder: Path) -> str:
+    """Of the names, sizes and modification times below a folder: flow is large."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stat = path.stat()
+        entry = f"{path.relative_to(folder).as_posix()}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
+        digest.update(entry.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _is_lossy(path: Path) -> bool:

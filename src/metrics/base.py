@@ -236,6 +236,13 @@ class SetMetric(BenchmarkMetric):
             check_range(frames)
             state.append(self.features(frames, Shared()).cpu())
 
+    def _sync_dist(self, *args: Any, **options: Any) -> None:
+        # torchmetrics stands a 1-d tensor in for a process without vectors, and gathering it with matrices never ends
+        for name in ("predicted", "real"):
+            if isinstance(getattr(self, name), list) and not getattr(self, name):
+                setattr(self, name, [torch.zeros(0, self.dimension)])
+        super()._sync_dist(*args, **options)
+
     def compute(self) -> Tensor:
         """The distance over everything so far.
 

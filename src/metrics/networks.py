@@ -86,9 +86,8 @@ def exact(device: torch.device) -> Iterator[None]:
     """No gradients, no autocast and no TF32: float32 as reference evaluations compute it."""
     with torch.no_grad(), torch.autocast(device_type=device.type, enabled=False), contextlib.ExitStack() as stack:
         if device.type == "cuda":
-            # the annotations of torch lack the first
-            backends: list[Any] = [vars(torch.backends.cudnn)["conv"], torch.backends.cuda.matmul]
-            for backend in backends:
+            cudnn: Any = torch.backends.cudnn  # its annotations lack ``conv``
+            for backend in (cudnn.conv, torch.backends.cuda.matmul):
                 stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
                 backend.fp32_precision = "ieee"
         yield

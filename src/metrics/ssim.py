@@ -217,18 +217,36 @@ class UniformSSIM(FrameMetric):
                 f"{self.window}x{self.window}, got {height}x{width}"
             )
         values = torch.zeros(len(prediction), dtype=torch.float64, device=prediction.device)
-        # plane by plane: what is at work at a time fits into a processor's cache
         for index, (frame, truth) in enumerate(zip(prediction, target, strict=True)):
-            values[index] = sum(self._plane(a, b) for a, b in zip(frame, truth, strict=True)) / 3
+            values[index] = self._frame(*to_double(frame, truth, self.rounded))
         return values
 
+    def _frame(self, a: Tensor, b: Tensor) -> Tensor:
+        """The mean over all windows of a frame ``(3, H, W)``; those without a differing pixel are exactly 1."""
+        height, width = a.shape[1:]
+        windows = 3 * (height - self.window + 1) * (width - self.window + 1)
+        different = (a != b).any(0)
+        if not different.any():
+            return a.new_ones(())
+        rows, columns = (self._reach(different.any(axis), different.shape[1 - axis]) for axis in (1, 0))
+        # plane by plane: what is at work at a time fits into a processor's cache
+        maps = [self._plane(x, y) for x, y in zip(a[:, rows, columns], b[:, rows, columns], strict=True)]
+        looked_at = sum(found.numel() for found in maps)
+        return (torch.stack([found.sum() for found in maps]).sum() + (windows - looked_at)) / windows
+
+    def _reach(self, different: Tensor, size: int) -> slice:
+        """The pixels of all windows that hold one of the marked rows or columns of ``size``."""
+        marked = different.nonzero()
+        first = max(int(marked[0]) - self.window + 1, 0)
+        last = min(int(marked[-1]), size - self.window)
+        return slice(min(first, last), last + self.window)
+
     def _plane(self, a: Tensor, b: Tensor) -> Tensor:
-        """The mean over the windows of one channel ``(H, W)``."""
+        """SSIM of every window of one channel ``(H, W)``."""
         count = self.window**2
-        a, b = to_double(a, b, self.rounded)
         # one after the other: a single plane of sums stays in the cache, which is half of the time
         planes = a, b, (a * a).addcmul_(b, b), a * b
         moments = torch.stack([box_sum(plane, self.window) for plane in planes]).div_(count)
         constants = (0.01 * self.data_range) ** 2, (0.03 * self.data_range) ** 2
         correction = count / (count - 1) if self.sample_covariance else 1.0
-        return ssim_of_moments(moments, constants, correction).mean()
+        return ssim_of_moments(moments, constants, correction)

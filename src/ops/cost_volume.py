@@ -21,7 +21,7 @@ def cost_volume(first: Tensor, second: Tensor, radius: int = 4, implementation: 
     ``out[:, (dy + r) (2 r + 1) + dx + r, y, x] = mean_c first[:, c, y, x] second[:, c, y + dy, x + dx]`` for
     dy, dx in -r..r, zero where the neighbour lies outside. Computed in float32 (float64 for float64 features), even
     under autocast: a sum over 200 channels loses its small differences in half precision. Differentiable with
-    respect to both.
+    respect to both. On CUDA, ``torch.set_float32_matmul_precision`` applies to ``"tiles"`` as to any product.
 
     Args:
         first: ``(B, C, H, W)``.

@@ -18,7 +18,7 @@ from framewright.benchmark import Outcome, Results, RunOptions, plain_text, read
 from framewright.benchmark.comparison import compare
 from framewright.benchmark.formats import escape_latex, latex, markdown, table_csv, videos_csv
 from framewright.benchmark.results import MetricColumn, write_results
-from framewright.benchmark.samples import pick_cases, pick_frames
+from framewright.benchmark.samples import pick_cases, pick_ends
 from framewright.benchmark.tables import make_table
 from framewright.core.errors import DataError, FramewrightError
 from framewright.core.files import safe_name
@@ -204,8 +204,8 @@ def test_latex_escapes(results: Results) -> None:
         r"a\_b \& 50\% \{x\} \#1 \textasciitilde{}\textasciicircum{}\textbackslash{} \$"
     )
     text = latex(results)
-    # PSNR with its published value, SSIM, average rank absent, parameters, milliseconds
-    assert "\\begin{tabular}{lccccc}" in text
+    # PSNR with its published value, SSIM, average rank, parameters, milliseconds
+    assert "\\begin{tabular}{lcccccc}" in text
     assert all(rule in text for rule in ("\\toprule", "\\midrule", "\\bottomrule"))
     body = text.split("\\midrule")[1]
     assert body.count("\\\\\n") == 3, "a line break in a name does not break the row"
@@ -266,11 +266,11 @@ def test_safe_names() -> None:
         assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}", name), name
 
 
-def test_pick_frames() -> None:
+def test_pick_ends() -> None:
     values = [[3.0, None, 1.0], [2.0, 5.0]]
-    assert pick_frames(values, True) == {"worst": (0, 2), "median": (0, 0)}
-    assert pick_frames(values, False) == {"worst": (1, 1), "median": (1, 0)}
-    assert pick_frames([[None]], True) == {}
+    assert pick_ends(values, True) == {"worst": (0, 2), "best": (1, 1)}
+    assert pick_ends(values, False) == {"worst": (1, 1), "best": (0, 2)}
+    assert pick_ends([[None]], True) == {}
 
 
 def test_costs_are_columns_only_where_one_is_known() -> None:

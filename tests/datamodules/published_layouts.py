@@ -1,11 +1,11 @@
-"""Small evaluation sets in the published layouts."""
+"""Small data sets in the published layouts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from framewright.video import write_image
+from framewright.video import write_flow, write_image
 
 MIDDLEBURY_SCENES = (
     *("Beanbags", "Dimetrodon", "DogDance", "Grove2", "Grove3", "Hydrangea"),
@@ -61,4 +61,102 @@ def x_test(root: Path, clips: int = 2, size: tuple[int, int] = (16, 32)) -> Path
     for clip in range(1, clips + 1):
         for frame in range(33):
             grey(root / "test" / f"Type{clip}" / f"TEST0{clip}_003_f0433" / f"{frame:04d}.png", 2 * frame + clip, size)
+    return root
+
+
+FLOW_SIZE = (40, 56)
+
+
+def flow_file(path: Path, value: float, size: tuple[int, int] = FLOW_SIZE, valid: np.ndarray | None = None) -> None:
+    """Every pixel moves by (value, -value)."""
+    write_flow(path, np.full((*size, 2), (value, -value), np.float32), valid)
+
+
+def half(size: tuple[int, int] = FLOW_SIZE, step: int = 2) -> np.ndarray:
+    """Known in every ``step``-th column."""
+    valid = np.zeros(size, bool)
+    valid[:, ::step] = True
+    return valid
+
+
+def flying_chairs(root: Path, pairs: int = 6) -> Path:
+    for number in range(1, pairs + 1):
+        grey(root / "data" / f"{number:05d}_img1.ppm", number, FLOW_SIZE)
+        grey(root / "data" / f"{number:05d}_img2.ppm", 100 + number, FLOW_SIZE)
+        flow_file(root / "data" / f"{number:05d}_flow.flo", number)
+    marks = ["2" if number % 3 == 0 else "1" for number in range(1, pairs + 1)]
+    (root / "FlyingChairs_train_val.txt").write_text("\n".join(marks) + "\n", encoding="utf-8")
+    return root
+
+
+def flying_things(root: Path, frames: tuple[int, ...] = (6, 7, 8)) -> Path:
+    """The whole set: one clip for training, one for testing; a flow for every frame, both ways."""
+    for split in ("TRAIN", "TEST"):
+        clip = f"{split}/A/0000"
+        for side in ("left", "right"):
+            for frame in frames:
+                for rendering in ("clean", "final"):
+                    grey(root / f"frames_{rendering}pass" / clip / side / f"{frame:04d}.png", frame, FLOW_SIZE)
+                for word, value in (("Future", frame), ("Past", -frame)):
+                    name = f"OpticalFlowInto{word}_{frame:04d}_{side[0].upper()}.pfm"
+                    flow_file(root / "optical_flow" / clip / f"into_{word.lower()}" / side / name, value)
+    return root
+
+
+def flying_things_subset(root: Path, frames: tuple[int, ...] = (0, 1, 2, 10, 11)) -> Path:
+    """The subset: frames 0 to 2 are one clip, 10 and 11 another."""
+    for frame in frames:
+        grey(root / "train/image_clean/left" / f"{frame:07d}.png", frame, FLOW_SIZE)
+        for direction, step in (("future", 1), ("past", -1)):
+            if frame + step in frames:
+                flow_file(root / "train/flow/left" / f"into_{direction}" / f"{frame:07d}.flo", step * frame)
+    return root
+
+
+def sintel(root: Path, scenes: tuple[str, ...] = ("alley_1", "alley_2"), frames: int = 3, masks: bool = True) -> Path:
+    for scene in scenes:
+        for frame in range(1, frames + 1):
+            for rendering, extra in (("clean", 0), ("final", 50)):
+                grey(root / "training" / rendering / scene / f"frame_{frame:04d}.png", frame + extra, FLOW_SIZE)
+                grey(root / "test" / rendering / "temple_9" / f"frame_{frame:04d}.png", frame + extra, FLOW_SIZE)
+            if frame < frames:
+                flow_file(root / "training/flow" / scene / f"frame_{frame:04d}.flo", frame)
+                if masks:
+                    for name, columns in (("occlusions", slice(0, 4)), ("invalid", slice(0, 2))):
+                        mask = np.zeros(FLOW_SIZE, np.uint8)
+                        mask[:, columns] = 255
+                        write_image(root / "training" / name / scene / f"frame_{frame:04d}.png", mask)
+    return root
+
+
+def kitti(root: Path, year: int = 2015, pairs: int = 6) -> Path:
+    folder = "image_2" if year == 2015 else "colored_0"
+    for base in ("training", "testing"):
+        for number in range(pairs):
+            for frame in (10, 11):
+                grey(root / base / folder / f"{number:06d}_{frame}.png", number + frame, FLOW_SIZE)
+    for number in range(pairs):
+        name = f"{number:06d}_10.png"
+        flow_file(root / "training/flow_occ" / name, number + 1, valid=half())
+        flow_file(root / "training/flow_noc" / name, number + 1, valid=half(step=4))
+    return root
+
+
+def hd1k(root: Path, sequences: int = 2, frames: int = 3) -> Path:
+    for sequence in range(sequences):
+        for frame in range(frames):
+            name = f"{sequence:06d}_{frame:04d}.png"
+            grey(root / "hd1k_input/image_2" / name, 10 * sequence + frame, FLOW_SIZE)
+            flow_file(root / "hd1k_flow_gt/flow_occ" / name, frame + 1, valid=half())
+    return root
+
+
+def middlebury_flow(root: Path, scenes: tuple[str, ...] = ("Dimetrodon", "Venus"), flat: bool = False) -> Path:
+    for number, scene in enumerate(scenes):
+        images, flows = (
+            (root / scene, root / scene) if flat else (root / "other-data" / scene, root / "other-gt-flow" / scene)
+        )
+        grey(images / "frame10.png", number, FLOW_SIZE)
+        grey(images / "frame11.png", number + 50, FLOW_SIZE)
+        flow_file(flows / "flow10.flo", number + 1)
     return root

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 PARITY_RECORDS = sorted((Path(__file__).parents[1] / "parity" / "data").glob("*.json"))
 # for records whose options cannot be told from their constructor arguments: {record: (model, options)}
-PARITY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {}
+PARITY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    f"temporal_patch_discriminator_nf{nf}": ("temporal_patchgan", {"nf": nf}) for nf in (32, 64)
+}
 
 CALLABLE = [name for name in list_models() if get_card(name).task != "auxiliary"]
 TRAINABLE = [name for name in CALLABLE if not get_card(name).baseline]

@@ -53,6 +53,16 @@ def test_portable_figures_of_raft(name: str) -> None:
     case.check({"flow_first": first, "flow": last})
 
 
+def test_portable_figures_of_spynet() -> None:
+    case = load_case("spynet")
+    net = create_model("spynet")
+    layout = next(layout for layout in get_card("spynet").layouts if layout.matches(set(case.shapes)))
+    net.load_state_dict(layout.convert(case.state_dict()))
+    frames = torch.from_numpy(case.inputs().frames).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        case.check({"flow": net(frames[:1], frames[1:])})
+
+
 def test_pwcnet_with_seeded_weights_on_rubberwhale(assets: Path) -> None:
     with np.load(assets / "parity" / "flow" / "parity_pwcnet_detweights_rubberwhale_128x192.npz") as archive:
         golden = {key: torch.from_numpy(np.asarray(archive[key])) for key in archive.files}

@@ -5,7 +5,10 @@ Ranjan and Black, "Optical Flow Estimation using a Spatial Pyramid Network", CVP
 layouts of two such conversions are known here.
 
 Kept from the official code: colours are normalised with the statistics of ImageNet; images are resized to multiples
-of 32, and the flow back; levels are halved by averaging; the flow is doubled with aligned corners.
+of 32, and the flow back; a small image passes through the first, coarsest networks only, so many that the coarsest
+level is at most 32 pixels long; levels are halved by averaging; the flow is doubled with aligned corners.
+
+Different from it: the flow is resized bilinearly, not to the nearest value; images over 1472 pixels are accepted.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from .contract import check_images
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MULTIPLE = 32
+_COARSEST = 32  # pixels of the longer side
+_LEVELS = 6
 
 
 def _level(channels: tuple[int, ...]) -> nn.Sequential:
@@ -38,7 +43,8 @@ class SPyNet(nn.Module):
     """SPyNet for images of any size (1,440,300 parameters with the defaults).
 
     Args:
-        num_levels: of the pyramid: 6, or 5 for the official network of FlyingChairs alone.
+        num_levels: networks: 6, or 5 for the official one of FlyingChairs alone, whose last network serves the sixth
+            level too, as in the official code.
         channels: of the hidden layers of every level.
 
     Raises:
@@ -47,8 +53,8 @@ class SPyNet(nn.Module):
 
     def __init__(self, num_levels: int = 6, channels: tuple[int, ...] = (32, 64, 32, 16)) -> None:
         super().__init__()
-        if not 1 <= num_levels <= 6:
-            raise ConfigError(f"num_levels must lie between 1 and 6, got {num_levels}")
+        if not 1 <= num_levels <= _LEVELS:
+            raise ConfigError(f"num_levels must lie between 1 and {_LEVELS}, got {num_levels}")
         if not channels or min(channels) < 1:
             raise ConfigError(f"channels needs numbers of at least 1, got {list(channels)}")
         self.levels = nn.ModuleList(_level(tuple(channels)) for _ in range(num_levels))
@@ -71,6 +77,8 @@ class SPyNet(nn.Module):
     def training_outputs(self, image1: Tensor, image2: Tensor) -> list[Tensor]:
         """The flow of every level, fine to coarse, arguments as for :meth:`forward`.
 
+        An image whose longer side is at most 32, 64, 128, 256 or 512 has 1, 2, 3, 4 or 5 levels, a larger one 6.
+
         Returns:
             ``(B, 2, h, w)`` float32 each; the flow of level l is in pixels of the given images divided by 2^l, its
             size theirs, rounded up to a multiple of 32, divided by 2^l.
@@ -83,10 +91,11 @@ class SPyNet(nn.Module):
             images = F.interpolate(images, (rows, columns), mode="bilinear", align_corners=False)
         images = (images - images.new_tensor(_MEAN).view(1, 3, 1, 1)) / images.new_tensor(_STD).view(1, 3, 1, 1)
         pyramid = [images]
-        for _ in self.levels[1:]:
+        while max(pyramid[-1].shape[2:]) > _COARSEST and len(pyramid) < _LEVELS:
             pyramid.append(F.avg_pool2d(pyramid[-1], 2))
         flows: list[Tensor] = []
-        for net, pair in zip(self.levels, reversed(pyramid), strict=True):
+        for number, pair in enumerate(reversed(pyramid)):
+            net = self.levels[min(number, len(self.levels) - 1)]
             first, second = pair.chunk(2)
             if flows:
                 flow = 2 * F.interpolate(flows[-1], first.shape[2:], mode="bilinear", align_corners=True)

@@ -18,8 +18,8 @@ def test_any_size(size: tuple[int, int]) -> None:
     assert flow.isfinite().all()
 
 
-def test_levels_and_resizing() -> None:
-    net = create_model("spynet", num_levels=3, channels=(4, 4))
+def test_resizing() -> None:
+    net = create_model("spynet", channels=(4, 4))
     first, second = torch.rand(2, 1, 3, 60, 90)
     with torch.no_grad():
         flows = net.training_outputs(first, second)
@@ -28,6 +28,35 @@ def test_levels_and_resizing() -> None:
         expected = F.interpolate(net(*resized), (60, 90), mode="bilinear")
         expected = expected * torch.tensor([90 / 96, 60 / 64]).view(1, 2, 1, 1)
         torch.testing.assert_close(net(first, second), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "levels"),
+    [
+        ((32, 9), 1),
+        ((33, 9), 2),
+        ((64, 9), 2),
+        ((9, 65), 3),
+        ((9, 256), 4),
+        ((257, 9), 5),
+        ((512, 9), 5),
+        ((9, 513), 6),
+    ],
+)
+def test_number_of_levels_follows_the_size_as_in_the_official_code(size: tuple[int, int], levels: int) -> None:
+    net = create_model("spynet", channels=(1,))
+    with torch.no_grad():
+        assert len(net.training_outputs(*torch.rand(2, 1, 3, *size))) == levels
+
+
+def test_last_of_five_networks_serves_the_sixth_level() -> None:
+    five, six = create_model("spynet", num_levels=5, channels=(2,)), create_model("spynet", channels=(2,))
+    state = five.state_dict()
+    state |= {key.replace("levels.4", "levels.5"): value for key, value in state.items() if "levels.4" in key}
+    six.load_state_dict(state)
+    pair = torch.rand(2, 1, 3, 32, 640)
+    with torch.no_grad():
+        assert torch.equal(five(*pair), six(*pair))
 
 
 def test_a_network_that_adds_nothing_leaves_zero_flow() -> None:
@@ -42,7 +71,7 @@ def test_a_constant_of_the_coarsest_level_is_doubled_at_every_level() -> None:
     for parameter in net.parameters():
         torch.nn.init.zeros_(parameter)
     torch.nn.init.constant_(net.levels[0][-1].bias, 0.5)  # type: ignore[index,union-attr]
-    torch.testing.assert_close(net(*torch.rand(2, 1, 3, 64, 64)), torch.full((1, 2, 64, 64), 2.0))
+    torch.testing.assert_close(net(*torch.rand(2, 1, 3, 128, 64)), torch.full((1, 2, 128, 64), 2.0))
 
 
 @pytest.mark.parametrize("root", ["net", "module"])

@@ -1,0 +1,1 @@
+"""Video inpainting networks and their discriminator."""
