@@ -270,6 +270,7 @@ def test_the_killed_driver_is_started_again_and_all_becomes_one_table(
     assert (tmp_path / "out" / "table" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_two_processes_per_job_through_the_driver(
     tmp_path: Path, ablation: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from framewright.benchmark import Benchmark, Protocol, RunOptions
 from framewright.benchmark import run as run_benchmark
 from framewright.core.processes import Group
@@ -59,6 +60,7 @@ def test_two_processes_make_the_table_of_one(tmp_path: Path) -> None:
     assert len(rows) == 3, "each video was computed once"
 
 
+@pytest.mark.slow
 def test_a_process_without_a_video(tmp_path: Path) -> None:
     assert table(tmp_path / "out", 2, "data.videos=1")["methods"][0]["metrics"]["psnr"]["n"] == 1
 

@@ -322,6 +322,7 @@ def _run(shares: list[list[int]], files: dict[str, Path], folder: Path) -> list[
     return [torch.load(path, weights_only=True) for path in results]
 
 
+@pytest.mark.slow
 def test_processes_agree_with_one(files: dict[str, Path], tmp_path: Path) -> None:
     (expected,) = _run([[0, 1, 2, 3, 4]], files, tmp_path)
     # numbers of updates and of frames differ between the processes; then one of them has nothing at all
