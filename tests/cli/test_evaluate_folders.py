@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def test_killed_and_started_again(folders: Path, tmp_path: Path) -> None:
     program = subprocess.Popen(
         command(folders, tmp_path / "out", columns), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
 
     def rows() -> list[Path]:
         return [path for path in (tmp_path / "out" / "cache").rglob("0*.json") if "-" not in path.name]
@@ -61,7 +62,12 @@ def test_killed_and_started_again(folders: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "results.json").exists()
     again = subprocess.run(command(folders, tmp_path / "out", columns), capture_output=True, text=True, check=True)
     assert f"{finished} of 5 rows were known" in again.stdout
-    assert f"flow_farneback computed for {5 - finished} videos" in again.stdout
+    # the flow of the video at hand may have been finished when its row was not
+    computed, known = map(
+        int, re.findall(r"flow_farneback computed for (\d+) videos, known for (\d+)", again.stdout)[0]
+    )
+    assert computed + known == 5 - finished
+    assert known <= 1
     subprocess.run(command(folders, tmp_path / "whole", columns), capture_output=True, check=True)
     assert results(tmp_path / "out") == results(tmp_path / "whole")
 
