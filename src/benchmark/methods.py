@@ -58,10 +58,11 @@ class MethodSpec(Section):
 
 
 class Resolved(NamedTuple):
-    """A method and one line, to be printed, that says how its specification was understood."""
+    """A method, one line, to be printed, that says how its specification was understood, and its run folder if any."""
 
     method: Method
     decision: str
+    run: Path | None = None
 
 
 def method_from_spec(name: str, spec: str | Mapping[str, Any], task: str) -> Resolved:
@@ -90,7 +91,8 @@ def method_from_spec(name: str, spec: str | Mapping[str, Any], task: str) -> Res
     else:
         raise ConfigError(f"{where} must be a name, a path or a mapping, got {spec!r}")
     method = _build(name, parsed, task, where)
-    return Resolved(method, f"{where}: {method.source}{suffix}")
+    run = None if parsed.run is None else Path(parsed.run).expanduser()
+    return Resolved(method, f"{where}: {method.source}{suffix}", run)
 
 
 def recognise(text: str, where: str, task: str) -> tuple[str, str]:

@@ -98,6 +98,7 @@ def render(template: str, results: Results, gallery: Gallery, out: Path, **more:
     )
     table = make_table(results)
     embedder = _Embedder(out)
+    curves = [(curve.method, *embedder.addresses([curve.image], "image/png")) for curve in gallery.curves]
     stills = [_still(still, embedder) for still in gallery.stills]
     linked = len(embedder.linked)
     clips = [_clip(clip, embedder) for clip in gallery.clips]
@@ -115,6 +116,7 @@ def render(template: str, results: Results, gallery: Gallery, out: Path, **more:
         video_columns=columns,
         column_heads={column.key: _unbroken(heading(column)) for column in columns},
         stills=stills,
+        curves=curves,
         clips=clips,
         clips_linked=len(embedder.linked) > linked,
         environment=_flat(results.environment),

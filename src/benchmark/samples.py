@@ -82,12 +82,21 @@ class Clip:
     size: tuple[int, int] = (0, 0)
 
 
+@dataclass(frozen=True)
+class LearningCurve:
+    """How a run of the table was trained: the method's name and the picture of its curves."""
+
+    method: str
+    image: Path
+
+
 @dataclass
 class Gallery:
     """Everything there is to look at in a report."""
 
     clips: list[Clip] = field(default_factory=list)
     stills: list[Still] = field(default_factory=list)
+    curves: list[LearningCurve] = field(default_factory=list)
 
 
 class FrameKeeper:

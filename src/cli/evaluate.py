@@ -110,8 +110,10 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     from ..benchmark.report import write_reports
     from ..benchmark.runner import Benchmark, RunOptions
     from ..benchmark.runner import run as run_benchmark
+    from ..benchmark.samples import LearningCurve
     from ..core.files import make_directory
     from ..datamodules.evaluation_sets import create_evaluation_set
+    from ..training.curves import CURVES
 
     group = group or Group()
     first = group.rank == 0
@@ -120,12 +122,14 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     device = choose_device(config.device, group)
     if not config.methods:
         raise ConfigError("nothing to evaluate: give at least one method, for example methods.average=frame_average")
-    methods = []
+    methods, curves = [], []
     for name, spec in config.methods.items():
         resolved = method_from_spec(str(name), spec, protocol.task)
         if first:
             print(resolved.decision)
         methods.append(resolved.method)
+        if resolved.run is not None and (resolved.run / CURVES).is_file():
+            curves.append(LearningCurve(resolved.method.name, resolved.run / CURVES))
     stamp = group.agree(datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     out = Path(config.out or Path("results") / config.benchmark / stamp).expanduser()
     # a table that is made again under another name knows the rows of the earlier one
@@ -154,6 +158,7 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     outcome = run_benchmark(Benchmark(name, dataset, protocol, methods), options)
     if not first:
         return out
+    outcome.gallery.curves.extend(curves)
     written = write_reports(outcome.results, out, outcome.gallery, outcome.manifest)
     print(f"\n{plain_text(outcome.results)}")
     for name, (computed, known) in outcome.truth.items():

@@ -293,6 +293,7 @@ def _table_logger(config: Any, directory: Path) -> dict[str, Any]:
 
 def _report(config: Any, directory: Path, result: Any, table: dict[str, Any] | None) -> None:
     from ..core.files import write_json
+    from ..training.curves import CURVES
 
     minutes, seconds = divmod(round(result.seconds), 60)
     if result.stopped_early:
@@ -307,6 +308,6 @@ def _report(config: Any, directory: Path, result: Any, table: dict[str, Any] | N
     samples = sorted(path.parent for path in (directory / "samples").rglob("*.mp4"))
     if samples:
         print(f"sample clips: {samples[-1]}")
-    print(f"curves: {directory / 'curves.png'}")
+    print(f"curves: {directory / CURVES}")
     record = {"iteration": result.iteration, "stopped_early": result.stopped_early}
     write_json(directory / FINISHED, record)

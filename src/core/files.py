@@ -94,6 +94,16 @@ def safe_name(name: str) -> str:
     return f"{cleaned or 'x'}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
+def sha256_tree(folder: str | os.PathLike[str]) -> str:
+    """SHA-256 over name, size and modification time of every file below a folder, whose contents are not read."""
+    root, digest = Path(folder), hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        stat = path.stat()
+        entry = f"{path.relative_to(root).as_posix()}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
+        digest.update(entry.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with open(path, "rb") as handle:

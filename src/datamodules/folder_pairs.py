@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import DataError
+from ..core.files import sha256_tree
 from ..video import find_videos, open_video, read_image
 from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_frames, natural_key
 from ..video.flow_files import read_flow
@@ -137,7 +138,7 @@ class FolderPairs(EvaluationDataset):
         }
         described = {"name": self.name, "hole": self.hole, "max_frames": self.max_frames, "videos": videos}
         if self.flow_root is not None:
-            described["flows"] = _tree_digest(self.flow_root)
+            described["flows"] = sha256_tree(self.flow_root)
         return described
 
     def _source(self, path: Path, found: list[Path]) -> _Source:
@@ -212,16 +213,6 @@ def _read_flows(folder: Path, wanted: int, expected: int, size: tuple[int, ...])
             raise DataError(f"{path} is {flow.shape[1]}x{flow.shape[0]}, expected {size[1]}x{size[0]} (width x height)")
         flows[place] = torch.from_numpy(flow).permute(2, 0, 1)
     return flows
-
-
-def _tree_digest(folder: Path) -> str:
-    """Of the names, sizes and modification times below a folder: flow is large."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        stat = path.stat()
-        entry = f"{path.relative_to(folder).as_posix()}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
-        digest.update(entry.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
 
 
 def _is_lossy(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from ..core.errors import ConfigError, DataError
+from ..core.files import sha256_tree
 from ..models.card import PublishedResult
 from ..video import open_video, read_image
 from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -54,12 +54,7 @@ class FolderMethod:
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Path, and name, size and modification time of every file below it."""
-        digest = hashlib.sha256()
-        for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
-            stat = path.stat()
-            entry = f"{path.relative_to(self.folder).as_posix()}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
-            digest.update(entry.encode("utf-8", "surrogateescape"))
-        return {"kind": "folder", "folder": str(self.folder.resolve()), "files": digest.hexdigest()}
+        return {"kind": "folder", "folder": str(self.folder.resolve()), "files": sha256_tree(self.folder)}
 
     def process(self, chunks: Iterable[Chunk], context: Context) -> Iterator[Chunk]:
         """Yield the stored frames of the video ``context.video_id``.

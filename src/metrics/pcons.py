@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -52,9 +53,9 @@ class _PatchConsistency(VideoMetric):
         """Top and left of the patch of each frame but the last."""
         return list(_random_corners(len(pair) - 1, pair.pairs_before, pair.prediction.shape[2:]))
 
+    @abstractmethod
     def _best(self, patch: Tensor, area: Tensor, inside: Tensor) -> float:
         """The best similarity of a patch within a search area; arguments as :func:`_search_area` gives them."""
-        raise NotImplementedError
 
     def update(self, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
         """Add one video; arguments as for :class:`VideoPair`.

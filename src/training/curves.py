@@ -8,6 +8,9 @@ from pathlib import Path
 
 from ..core.files import atomic_path
 
+#: name of the picture in a run folder
+CURVES = "curves.png"
+
 
 def plot_curves(metrics_csv: Path, picture: Path) -> None:
     """Plot every column of ``metrics.csv`` over the iteration, training and validation in panels of their own.

@@ -26,7 +26,7 @@ from ..models.registry import save_model
 from .callbacks import EarlyStopping, Progress, StepMetrics, Validation
 from .checkpoints import CheckpointKeeper, SavedCheckpoint
 from .config import TrainSection
-from .curves import plot_curves
+from .curves import CURVES, plot_curves
 from .interruption import Interruption, TrainingInterrupted
 from .loggers import CsvLogger, IterationWandbLogger
 from .run_folder import is_first_process
@@ -99,7 +99,7 @@ def fit(
         _run(trainer, module, data, checkpoint)
         weights = _export(config, module, trainer, keeper, run_directory)
         if trainer.is_global_zero:
-            plot_curves(run_directory / "metrics.csv", run_directory / "curves.png")
+            plot_curves(run_directory / "metrics.csv", run_directory / CURVES)
         if wandb_logger is not None and trainer.is_global_zero:
             _upload(config, keeper, wandb_logger, int(trainer.global_step))
         exit_code = 0

@@ -18,7 +18,7 @@ from framewright.benchmark import Outcome, Results, RunOptions, plain_text, read
 from framewright.benchmark.comparison import compare
 from framewright.benchmark.formats import escape_latex, latex, markdown, table_csv, videos_csv
 from framewright.benchmark.results import MetricColumn, write_results
-from framewright.benchmark.samples import pick_cases, pick_ends
+from framewright.benchmark.samples import LearningCurve, pick_cases, pick_ends
 from framewright.benchmark.tables import make_table
 from framewright.core.errors import DataError, FramewrightError
 from framewright.core.files import safe_name
@@ -152,6 +152,18 @@ def test_html_is_safe_complete_and_self_contained(tmp_path: Path, outcome: Outco
     assert results.data_manifest in page.text
     assert page.tags.count("img") == 2 * (2 + 3 + 3)
     assert json.loads((tmp_path / "out" / "data_manifest.json").read_text()) == outcome.manifest
+
+
+def test_learning_curves_of_a_trained_method_are_part_of_the_page(tmp_path: Path, outcome: Outcome) -> None:
+    picture = tmp_path / "curves.png"
+    picture.write_bytes(b"\x89PNG bytes of a picture")
+    outcome.gallery.curves.append(LearningCurve(HOSTILE, picture))
+    written = write_reports(outcome.results, tmp_path / "out", outcome.gallery)
+    page = _Page(written.html.read_text(encoding="utf-8"))
+    embedded = base64.b64encode(picture.read_bytes()).decode("ascii")
+    assert f"data:image/png;base64,{embedded}" in page.addresses
+    assert "How <script>alert('1')</script>" in page.text
+    assert page.tags.count("script") == 1
 
 
 def test_hostile_names_stay_inside_the_output_folder(tmp_path: Path, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ features into frames one by one.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
 import torch
@@ -55,7 +56,7 @@ def check_video(video: Tensor, mask: Tensor) -> None:
         raise ValueError(f"inpainting expects at least one frame and one pixel, got {shapes}")
 
 
-class InpaintingNetwork(nn.Module):
+class InpaintingNetwork(nn.Module, ABC):
     """The part of the forward pass that the networks have in common.
 
     A network sets ``multiple`` (frames are padded to it, below and to the right, by repeating the edge), ``decoder``,
@@ -124,6 +125,7 @@ class InpaintingNetwork(nn.Module):
         masks, _ = pad_to_multiple(masks, self.multiple)
         return self._features(self.arrange((frames * 2 - 1) * (1 - masks)))
 
+    @abstractmethod
     def transform(self, features: Tensor, masks: Tensor | None = None) -> Tensor:
         """Exchange of information between the frames of a window.
 
@@ -134,7 +136,6 @@ class InpaintingNetwork(nn.Module):
         Returns:
             ``(B, T, C, h, w)``, of which any frames can be given to :meth:`decode`.
         """
-        raise NotImplementedError
 
     def decode(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         """Frames of transformed features, each for itself.
@@ -155,9 +156,9 @@ class InpaintingNetwork(nn.Module):
             return x.contiguous(memory_format=torch.channels_last)
         return x.contiguous()
 
+    @abstractmethod
     def _features(self, frames: Tensor) -> Tensor:
         """Features of ``(N, 3, H, W)`` in [-1, 1] with holes at 0."""
-        raise NotImplementedError
 
 
 def attend(

@@ -55,8 +55,11 @@ def test_number_of_updates_and_training_outputs() -> None:
 
 def test_can_be_copied_after_a_training_step() -> None:
     net = create_model("raft_small", num_flow_updates=1).train()
-    net(*photo_pair(128, 128)).sum().backward()
-    copy.deepcopy(net)
+    pair = photo_pair(128, 128)
+    net(*pair).sum().backward()
+    copied = copy.deepcopy(net).eval()
+    with torch.no_grad():
+        assert torch.equal(copied(*pair), net.eval()(*pair))
 
 
 def test_autocast_changes_nothing() -> None:
