@@ -149,8 +149,7 @@ class TripletTransform:
             DataError: the images differ in size, are not RGB, or are smaller than the crop where that is
                 an error.
         """
-        if len(images) != 3:
-            raise DataError(f"{source}: expected three images, got {len(images)}")
+        _check_sizes(images, source, 3)
         block, reverse = self.augment(images, rng, source)
         if reverse:
             timestep = 1.0 - timestep
@@ -180,9 +179,7 @@ class TripletTransform:
         Raises:
             DataError: as when called.
         """
-        sizes = [tuple(image.shape) for image in images]
-        if len(set(sizes)) != 1 or len(sizes[0]) != 3 or sizes[0][2] != 3:
-            raise DataError(f"{source}: expected RGB images (H, W, 3) of one size, got {sizes}")
+        _check_sizes(images, source)
         scale, top, left, channel, vertical, horizontal, reverse, rotate, quarter = rng.random(9)
         block = self._crop(images, scale < self.half_scale, top, left, source)
         if channel < self.channel_flip:
@@ -217,3 +214,11 @@ class TripletTransform:
         y = int(top * (height - crop_height + 1))
         x = int(left * (width - crop_width + 1))
         return np.stack([image[y : y + crop_height, x : x + crop_width] for image in resized])
+
+
+def _check_sizes(images: Sequence[Image] | Image, source: str, count: int | None = None) -> None:
+    sizes = [tuple(image.shape) for image in images]
+    wrong = count is not None and len(images) != count
+    if wrong or len(set(sizes)) != 1 or len(sizes[0]) != 3 or sizes[0][2] != 3:
+        number = "three " if count == 3 else ""
+        raise DataError(f"{source}: expected {number}RGB images (H, W, 3) of one size, got {sizes}")
