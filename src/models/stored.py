@@ -122,7 +122,7 @@ def implied_options(card: ModelCard, stored: StoredWeights, given: Mapping[str, 
     for key, value in implied.items():
         if given.get(key, value) != value:
             raise WeightsError(
-                f"{str(stored.path)!r} holds weights of {card.name!r} with {key}={value!r}, not with {key}={given[key]!r}"
+                f"{str(stored.path)!r} holds weights of {card.name!r} with {key}={value!r}, not {key}={given[key]!r}"
             )
     return implied
 

@@ -91,6 +91,7 @@ class TemporalPatchGAN(nn.Module):
 
 # --- checkpoints
 
+
 def _is_official(keys: set[str]) -> bool:
     return {"conv.0.weight_orig", "conv.8.weight_u", "conv.10.bias"} <= keys
 

@@ -22,16 +22,14 @@ class _SpectralNorm(nn.Module):
     """What a convolution with spectral normalisation has beside its own: the tensors and the estimate."""
 
     power_iterations: int
-    weight: nn.Parameter
     weight_orig: nn.Parameter
     weight_u: Tensor
     weight_v: Tensor
 
-    def _normalise(self, power_iterations: int) -> None:
-        """Replace ``weight`` by the three tensors."""
+    def _normalise(self, weight: Tensor, power_iterations: int) -> None:
+        """Replace the parameter ``weight`` by the three tensors."""
+        del self._parameters["weight"]
         self.power_iterations = power_iterations
-        weight = self.weight.detach()
-        del self.weight
         self.weight_orig = nn.Parameter(weight)
         rows = weight.flatten(1)
         self.register_buffer("weight_u", F.normalize(torch.randn(rows.shape[0]), dim=0, eps=_EPSILON))
@@ -78,7 +76,7 @@ class SpectralConv2d(_SpectralNorm, nn.Conv2d):
         power_iterations: int = 1,
     ) -> None:
         super().__init__(channels_in, channels_out, kernel_size, stride, padding, bias=bias)
-        self._normalise(power_iterations)
+        self._normalise(self.weight.detach(), power_iterations)
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution with the normalised weight; in training mode the estimate is refined first."""
@@ -105,7 +103,7 @@ class SpectralConv3d(_SpectralNorm, nn.Conv3d):
         power_iterations: int = 1,
     ) -> None:
         super().__init__(channels_in, channels_out, kernel_size, stride, padding, bias=bias)
-        self._normalise(power_iterations)
+        self._normalise(self.weight.detach(), power_iterations)
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution with the normalised weight; in training mode the estimate is refined first."""

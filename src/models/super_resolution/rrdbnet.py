@@ -250,11 +250,11 @@ def _by_hand(tag: str, filename: str, trained_on: str) -> OfficialWeights:
 
 _README = "table in the README of github.com/xinntao/ESRGAN"
 _RRDB_PSNR = {
-    "set5": (32.73, 0.9011),
-    "set14": (28.99, 0.7917),
-    "bsd100": (27.85, 0.7455),
-    "urban100": (27.03, 0.8153),
-    "manga109": (31.66, 0.9196),
+    "sr_set5": (32.73, 0.9011),
+    "sr_set14": (28.99, 0.7917),
+    "sr_bsd100": (27.85, 0.7455),
+    "sr_urban100": (27.03, 0.8153),
+    "sr_manga109": (31.66, 0.9196),
 }
 
 CARD = ModelCard(
