@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..inference import Method, NetworkMethod
@@ -59,7 +59,7 @@ def macs_of_clip(net: nn.Module) -> float | None:
     """
     if not any(True for _ in net.parameters()):
         return None
-    tensors = {id(p): nn.Parameter(p.detach().to("meta"), p.requires_grad) for p in net.parameters()}
+    tensors: dict[int, Tensor] = {id(p): nn.Parameter(p.detach().to("meta"), p.requires_grad) for p in net.parameters()}
     tensors |= {id(b): b.to("meta") for b in net.buffers()}
     # a copy of the modules around tensors that take no memory
     empty = copy.deepcopy(net, tensors)
