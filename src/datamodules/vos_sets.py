@@ -166,6 +166,8 @@ class VosVideos(VideoSet):
         DataError: no video.
     """
 
+    given = ("files", "object", "own_object")
+
     def __init__(
         self,
         data: VosSet,
