@@ -37,8 +37,10 @@ def all_layouts() -> dict[str, Layout]:
     from .folder_index import FOLDER
     from .interpolation_sets import HD, MIDDLEBURY, SNU_FILM, UCF101, X_TEST
     from .vimeo90k import SEPTUPLET_LAYOUT, TRIPLET_LAYOUT
+    from .vos_layouts import DAVIS, YOUTUBE_VOS
 
-    layouts = (FOLDER, TRIPLET_LAYOUT, SEPTUPLET_LAYOUT, UCF101, MIDDLEBURY, SNU_FILM, HD, X_TEST, *FLOW_LAYOUTS)
+    interpolation = (TRIPLET_LAYOUT, SEPTUPLET_LAYOUT, UCF101, MIDDLEBURY, SNU_FILM, HD, X_TEST)
+    layouts = (FOLDER, *interpolation, *FLOW_LAYOUTS, DAVIS, YOUTUBE_VOS)
     return {layout.name: layout for layout in layouts}
 
 

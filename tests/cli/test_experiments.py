@@ -70,6 +70,7 @@ SOURCES_OF_TASK = {
         *("scenes", "flying_chairs", "flying_things", "sintel", "kitti2012", "kitti2015", "hd1k", "middlebury_flow"),
         *("flow_mix_sintel", "flow_mix_kitti"),
     ],
+    "inpainting": ["scenes", "folder", "youtube_vos", "davis"],
 }
 
 
