@@ -2,18 +2,22 @@
 
 from .flow import flow_chunks
 from .folder import FolderMethod
+from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks, split_frames
 from .method import Chunk, Context, Method, chunked
-from .network import NetworkMethod
+from .network import NetworkMethod, engine_options
 
 __all__ = [
     "Chunk",
     "Context",
     "FolderMethod",
+    "InpaintingOptions",
     "Method",
     "NetworkMethod",
     "chunked",
+    "engine_options",
     "flow_chunks",
+    "inpaint_chunks",
     "interpolate_chunks",
     "split_frames",
 ]

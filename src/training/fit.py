@@ -83,7 +83,7 @@ def fit(
     loggers, wandb_logger = _loggers(config, resolved, run_directory, checkpoint)
     exit_code = 1
     try:
-        validation = _validation(config, data, run_directory, keeper, stopping, wandb_logger)
+        validation = _validation(config, module, data, run_directory, keeper, stopping, wandb_logger)
         hint = f"python train.py resume={run_directory}"
         interruption = Interruption(keeper, resume_hint=hint, job=job if config.trainer.slurm else None)
         extra = [
@@ -93,7 +93,7 @@ def fit(
         steps = StepMetrics(config.trainer.log_every)
         progress = Progress(steps) if config.trainer.progress else None
         callbacks: list[Callback | None] = [steps, progress, validation, stopping, *extra, keeper, interruption]
-        trainer = _trainer(config, [c for c in callbacks if c is not None], loggers, run_directory)
+        trainer = _trainer(config, module, [c for c in callbacks if c is not None], loggers, run_directory)
         module.run_directory = run_directory
         started = time.monotonic()
         _run(trainer, module, data, checkpoint)
@@ -263,6 +263,7 @@ def _loggers(
 
 def _validation(
     config: TrainSection,
+    module: TaskModule,
     data: RunDataModule,
     run_directory: Path,
     keeper: CheckpointKeeper,
@@ -274,7 +275,8 @@ def _validation(
             raise ConfigError("checkpoint.monitor and early_stopping need validation data and validation.metrics")
         return None
     metrics: dict[str, ValueMetric] = {
-        key: create_value_metric(key, **options) for key, options in config.validation.metrics.items()
+        key: create_value_metric(key, masks=module.has_masks, **options)
+        for key, options in config.validation.metrics.items()
     }
     return Validation(
         data.validation,
@@ -287,7 +289,13 @@ def _validation(
     )
 
 
-def _trainer(config: TrainSection, callbacks: list[Callback], loggers: list[Logger], run_directory: Path) -> pl.Trainer:
+def _trainer(
+    config: TrainSection,
+    module: TaskModule,
+    callbacks: list[Callback],
+    loggers: list[Logger],
+    run_directory: Path,
+) -> pl.Trainer:
     section = config.trainer
     if section.threads is not None:
         torch.set_num_threads(section.threads)
@@ -307,7 +315,8 @@ def _trainer(config: TrainSection, callbacks: list[Callback], loggers: list[Logg
         deterministic=section.deterministic,
         max_epochs=1,
         max_steps=config.optim.iterations,
-        accumulate_grad_batches=config.optim.accumulate,
+        # a module that optimises by itself also accumulates by itself
+        accumulate_grad_batches=config.optim.accumulate if module.automatic_optimization else 1,
         # the order of samples is ours, by position in the run
         use_distributed_sampler=False,
         limit_val_batches=0,
