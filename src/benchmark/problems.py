@@ -81,7 +81,8 @@ class Problem:
             frames = (scaled.round_() if self.quantise == "round" else scaled.add_(1e-4).floor_()).div_(255)
         if self.composite and self.mask is not None:
             part = slice(position, position + len(frames))
-            frames = torch.where(self.mask[part] > 0, frames, self.targets[part])
+            into = None if frames is chunk.frames else frames
+            frames = torch.where(self.mask[part] > 0, frames, self.targets[part], out=into)
         return frames
 
     def preview(self, index: int) -> Tensor:

@@ -242,9 +242,7 @@ class _Run:
         progress.update(len(self.states))
         return True
 
-    def _video(
-        self, video: _Video, problem: Problem, begin: Callable[[], None] | None, progress: tqdm[Any]
-    ) -> None:
+    def _video(self, video: _Video, problem: Problem, begin: Callable[[], None] | None, progress: tqdm[Any]) -> None:
         index, clip, costs = video.index, video.clip, video.costs
         truth = self.truth.video(index)
         kept: dict[str, Pictures] = {}

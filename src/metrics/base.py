@@ -263,8 +263,9 @@ def differing(a: Tensor, b: Tensor) -> tuple[slice, slice] | None:
 
     Composited frames equal the ground truth outside their holes, and need not be looked at there.
     """
-    furthest = (a - b).abs_().amax(0)
-    rows, columns = (furthest.amax(axis).nonzero() for axis in (1, 0))
+    # as numbers: maxima of bytes are faster than any()
+    different = (a != b).view(torch.uint8).amax(0)
+    rows, columns = (different.amax(axis).nonzero() for axis in (1, 0))
     if not len(rows):
         return None
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

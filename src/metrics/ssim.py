@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -155,16 +156,16 @@ def box_sum(x: Tensor, window: int) -> Tensor:
     return x
 
 
-def ssim_of_moments(moments: Tensor, constants: tuple[float, float], correction: float) -> Tensor:
-    """SSIM from the means over windows of a, b, a^2 + b^2 and ab, stacked along axis 0; overwrites them.
+def ssim_of_moments(moments: Sequence[Tensor], constants: tuple[float, float], correction: float) -> Tensor:
+    """SSIM from the means over windows of a, b, a^2 + b^2 and ab; overwrites them.
 
     Args:
-        moments: ``(4, ...)``.
+        moments: those four, of one shape.
         constants: C1 and C2.
         correction: factor of variances and covariance, 1 for those of a population.
     """
     # in place throughout: fresh memory costs more than the arithmetic
-    mean_a, mean_b, squares, product = moments.unbind(0)
+    mean_a, mean_b, squares, product = moments
     c1, c2 = constants
     mean_product = mean_a * mean_b
     mean_squares = mean_a.square_().addcmul_(mean_b, mean_b)
@@ -246,7 +247,7 @@ class UniformSSIM(FrameMetric):
         count = self.window**2
         # one after the other: a single plane of sums stays in the cache, which is half of the time
         planes = a, b, (a * a).addcmul_(b, b), a * b
-        moments = torch.stack([box_sum(plane, self.window) for plane in planes]).div_(count)
+        moments = [box_sum(plane, self.window).div_(count) for plane in planes]
         constants = (0.01 * self.data_range) ** 2, (0.03 * self.data_range) ** 2
         correction = count / (count - 1) if self.sample_covariance else 1.0
         return ssim_of_moments(moments, constants, correction)
