@@ -48,7 +48,7 @@ class Problem:
         mask: ``(M, 1, H, W)``, 1 = hole; the method sees it beside the sources. None where there are none.
         given: ground truth for metrics, by name.
         composite: known pixels of the result are taken from the targets.
-        quantise: ``round`` or ``truncate``: the result is compared as 8-bit frames.
+        quantise: ``round`` or ``truncate``: the result is compared as 8-bit frames, unless it is final already.
         pairs_before: see :class:`framewright.metrics.VideoPair`.
         longest: for flow: the length in pixels of the longest true motion, which has the strongest colour. Results are
             then flows, and frames are flows in colour.
@@ -74,7 +74,7 @@ class Problem:
         if self.longest is not None:
             return flow_to_colour(chunk.extras["flow"], self.longest)
         frames, position = chunk.frames, chunk.start
-        if self.quantise is not None:
+        if self.quantise is not None and not chunk.final:
             # in place: fresh memory costs more than the arithmetic
             scaled = frames.clamp(0, 1).mul_(255)
             # a value such as 7 / 255 * 255 may fall just below 7

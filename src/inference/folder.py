@@ -137,4 +137,4 @@ class FolderMethod:
                 f"method {self.name!r}: the frames of {path} are {width}x{height}, "
                 f"expected {size[1]}x{size[0]} (width x height)"
             )
-        return Chunk(start, to_float(frames))
+        return Chunk(start, to_float(frames), final=frames.dtype == np.uint8)

@@ -24,11 +24,14 @@ class Chunk:
             for its output it counts output frames.
         frames: ``(T, 3, H, W)`` RGB float32 in [0, 1], on the CPU.
         extras: what goes with the frames (masks, alpha, flow), each with the time axis first.
+        final: the frames are as a benchmark shall score them and are not rounded again: read from 8-bit files, or
+            rounded where the published procedure does it, and averaged afterwards.
     """
 
     start: int
     frames: Tensor
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    final: bool = False
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[1] != 3:

@@ -41,6 +41,8 @@ class BenchmarkMetric(Metric):
         weights_sha256: of the weights it looks through, None where there are none.
         position_matters: a video's values depend on how many pairs of frames precede it in the set
             (:attr:`VideoPair.pairs_before`); a cache of values has to take that into its key.
+        simple: many small operations and no network: on a CPU it is measured beside others, on one core. What is not,
+            is done before, in :meth:`prepare`.
     """
 
     is_differentiable = False
@@ -53,6 +55,7 @@ class BenchmarkMetric(Metric):
     needs_mask: ClassVar[bool] = False
     minimum_frames: int = 1
     position_matters: ClassVar[bool] = False
+    simple: ClassVar[bool] = False
     weights_sha256: str | None = None
 
     def check(self, pair: VideoPair) -> None:
@@ -62,6 +65,9 @@ class BenchmarkMetric(Metric):
             raise ValueError(f"{self.key} needs masks of the holes{of}, and there are none")
         if len(pair) < self.minimum_frames:
             raise ValueError(f"{self.key} needs at least {self.minimum_frames} frames{of}, got {len(pair)}")
+
+    def prepare(self, pair: VideoPair) -> None:
+        """Make what is worth all cores, and leave it in what the pair shares; by default there is nothing."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Any = "") -> BenchmarkMetric:
         # .half(), .to(dtype) and set_dtype() of a surrounding model end here; only the device may change

@@ -44,6 +44,7 @@ class FlowMetric(ValueMetric):
         ConfigError: an unknown ``pool``.
     """
 
+    simple = True
     higher_is_better = False
     needs_occlusion = False
 

@@ -41,6 +41,7 @@ class FSIM(FrameMetric):
         rounded: compare the prediction as 8-bit image.
     """
 
+    simple = True
     key = "fsim"
     higher_is_better = True
     decimals = 4

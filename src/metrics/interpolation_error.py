@@ -16,6 +16,7 @@ class InterpolationError(FrameMetric):
         rounded: compare the prediction as 8-bit image, as the published table does.
     """
 
+    simple = True
     key = "interpolation_error"
     higher_is_better = False
     decimals = 3

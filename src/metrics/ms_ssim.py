@@ -26,6 +26,7 @@ class MultiScaleSSIM(FrameMetric):
         rounded: compare the prediction as 8-bit image.
     """
 
+    simple = True
     key = "ms_ssim"
     higher_is_better = True
     decimals = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ Tensors = dict[str, Tensor]
 class Shared:
     """Intermediate results of one set of frames, computed once for all metrics that need them.
 
-    This class keeps them in memory; :mod:`framewright.benchmark` has one that also keeps the small ones on disk.
+    Several metrics may ask at the same time; one result is made at a time. This class keeps them in memory; :mod:`framewright.benchmark` has one that also keeps the small ones on disk.
 
     Attributes:
         computed: how many results were computed, by name.
@@ -26,6 +27,8 @@ class Shared:
         self._known: dict[tuple[str, str], Tensors] = {}
         self.computed: dict[str, int] = {}
         self.loaded: dict[str, int] = {}
+        # one result may be made of another
+        self._lock = threading.RLock()
 
     def get(
         self, name: str, identity: Mapping[str, Any], compute: Callable[[], Tensors], *, keep: bool = False
@@ -39,6 +42,12 @@ class Shared:
             keep: small enough, and dear enough, to be kept for later evaluations of the same data.
         """
         key = (name, repr(sorted(identity.items())))
+        with self._lock:
+            return self._get(key, name, identity, compute, keep)
+
+    def _get(
+        self, key: tuple[str, str], name: str, identity: Mapping[str, Any], compute: Callable[[], Tensors], keep: bool
+    ) -> Tensors:
         if key not in self._known:
             found = self.load(name, identity) if keep else None
             counter = self.computed if found is None else self.loaded

@@ -65,6 +65,7 @@ class PSNR(FrameMetric):
         ConfigError: an unknown ``infinite`` or a ``maximum`` that is not positive.
     """
 
+    simple = True
     key = "psnr"
     unit = "dB"
     higher_is_better = True
@@ -114,6 +115,7 @@ class PooledPSNR(FrameMetric):
         rounded: compare the prediction as 8-bit image.
     """
 
+    simple = True
     key = "psnr_pooled"
     unit = "dB"
     higher_is_better = True
@@ -143,6 +145,7 @@ class HolePSNR(VideoMetric):
         ConfigError: an unknown ``infinite`` or a ``maximum`` that is not positive.
     """
 
+    simple = True
     key = "psnr_hole"
     unit = "dB"
     higher_is_better = True

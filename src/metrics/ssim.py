@@ -101,6 +101,7 @@ class SSIM(FrameMetric):
         ConfigError: an unknown ``border``.
     """
 
+    simple = True
     key = "ssim"
     higher_is_better = True
     decimals = 4
@@ -128,6 +129,7 @@ class SSIMRife(FrameMetric):
         rounded: compare the prediction as 8-bit image, as the published tables do.
     """
 
+    simple = True
     key = "ssim_rife"
     higher_is_better = True
     decimals = 4
@@ -193,6 +195,7 @@ class UniformSSIM(FrameMetric):
         ConfigError: ``window`` is even or below 3, ``data_range`` is not positive.
     """
 
+    simple = True
     key = "ssim_uniform"
     higher_is_better = True
     decimals = 4

@@ -43,6 +43,7 @@ class WarpError(VideoMetric):
         WeightsError: the weights cannot be had.
     """
 
+    simple = True
     higher_is_better = False
     decimals = 6
     items = "pair"
@@ -75,7 +76,7 @@ class WarpError(VideoMetric):
             ValueError: too few frames, no mask where one is needed, or no precomputed flow.
         """
         self.check(pair)
-        motion = self._precomputed(pair) if self.source == "precomputed" else self._estimated(pair)
+        motion = self._motion(pair)
         pairs, _, height, width = motion["flow"].shape
         device = pair.prediction.device
         # what a processor works on should stay in its cache
@@ -93,6 +94,13 @@ class WarpError(VideoMetric):
                     counted &= _near_hole(pair.mask[start : stop + 1], flow)
                 values.append(self._mean(error, counted))
         return torch.cat(values)
+
+    def prepare(self, pair: VideoPair) -> None:
+        """The flow of the ground truth."""
+        self._motion(pair)
+
+    def _motion(self, pair: VideoPair) -> Tensors:
+        return self._precomputed(pair) if self.source == "precomputed" else self._estimated(pair)
 
     def _mean(self, error: Tensor, counted: Tensor) -> Tensor:
         number = counted.sum((1, 2, 3))
