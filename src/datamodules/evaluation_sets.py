@@ -11,6 +11,7 @@ from ..core.config import check_known, parse_section
 from .base import EvaluationDataset
 from .flow_evaluation_sets import FLOW_EVALUATION_SETS
 from .sections import EvaluationSection, Positive
+from .sr_evaluation_sets import SR_EVALUATION_SETS
 
 __all__ = ["EVALUATION_SETS", "EvaluationSection", "create_evaluation_set"]
 
@@ -165,6 +166,7 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "hd": HDSection,
     "x_test": XTestSection,
     **FLOW_EVALUATION_SETS,
+    **SR_EVALUATION_SETS,
 }
 
 

@@ -5,6 +5,7 @@ from .folder import FolderMethod
 from .interpolation import interpolate_chunks, split_frames
 from .method import Chunk, Context, Method, chunked
 from .network import NetworkMethod
+from .super_resolution import split_scales, super_resolution_chunks
 
 __all__ = [
     "Chunk",
@@ -16,4 +17,6 @@ __all__ = [
     "flow_chunks",
     "interpolate_chunks",
     "split_frames",
+    "split_scales",
+    "super_resolution_chunks",
 ]

@@ -13,6 +13,7 @@ from ..models.card import PublishedResult
 from .flow import flow_chunks
 from .interpolation import interpolate_chunks
 from .method import Chunk, Context
+from .super_resolution import super_resolution_chunks
 
 DEFAULT_PIXEL_BUDGET = 2**21
 """Pixels in one forward pass: about 18 Vimeo frames (256x448) or one frame of full HD."""
@@ -26,7 +27,11 @@ class Engine(Protocol):
     ) -> Iterator[Chunk]: ...
 
 
-ENGINES: dict[str, Engine] = {"interpolation": interpolate_chunks, "flow": flow_chunks}
+ENGINES: dict[str, Engine] = {
+    "interpolation": interpolate_chunks,
+    "flow": flow_chunks,
+    "super_resolution": super_resolution_chunks,
+}
 
 
 class NetworkMethod:

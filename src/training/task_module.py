@@ -35,6 +35,7 @@ class VideoPrediction:
         shown: further rows of the sample clip by label, same number of frames.
         results: what the network made besides frames, by name, time axis first; metrics read it.
         given: ground truth besides frames, by name, time axis first.
+        scale: for super-resolution, how many times larger the prediction is than what the network saw.
     """
 
     prediction: Tensor
@@ -42,6 +43,7 @@ class VideoPrediction:
     shown: Mapping[str, Tensor]
     results: Mapping[str, Tensor] = field(default_factory=dict)
     given: Mapping[str, Tensor] = field(default_factory=dict)
+    scale: int = 1
 
     def pair(self, video_id: str, device: torch.device) -> VideoPair:
         """What a metric sees of the video, on ``device``."""
@@ -51,6 +53,7 @@ class VideoPrediction:
             video_id=video_id,
             results={name: value.to(device) for name, value in self.results.items()},
             given={name: value.to(device) for name, value in self.given.items()},
+            scale=self.scale,
         )
 
 

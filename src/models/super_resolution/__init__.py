@@ -1,0 +1,1 @@
+"""Super-resolution networks, their discriminators, and methods that need no weights."""
