@@ -129,7 +129,7 @@ def _marked_pair(root: Path, hr: Path) -> ScaledFiles:
 
 
 def _find_benchmark(name: str) -> Callable[[str | os.PathLike[str] | None], Path]:
-    title, count, names = _BENCHMARKS[name]
+    title, _, names = _BENCHMARKS[name]
     expected = (
         f"the folder of {title} or one that holds it, with HR/*.png and LR_bicubic/X4/*x4.png, or GTmod12/*.png and "
         f"LRbicx4/*.png, or image_SRF_4/img_001_SRF_4_HR.png and img_001_SRF_4_LR.png"

@@ -22,8 +22,8 @@ class SuperResolutionEvaluation(LayoutEvaluation):
     """Images and clips with, where the set has them, their low-resolution versions.
 
     An image is a video of one frame; sizes differ from video to video. ``frames`` are the high-resolution ones;
-    ``truth``: ``lr`` ``(T, 3, h, w)`` where files were found for the scale, ``gray`` ``(T,)``, 1 = the file has a single
-    channel (a measure of luma may ask). Alpha is dropped, palettes are resolved, 16 bits are rounded to 8.
+    ``truth``: ``lr`` ``(T, 3, h, w)`` where files were found for the scale, ``gray`` ``(T,)``, 1 = the file has a
+    single channel (a measure of luma may ask). Alpha is dropped, palettes are resolved, 16 bits are rounded to 8.
 
     Args:
         layout: of the data set.
