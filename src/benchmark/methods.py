@@ -13,7 +13,7 @@ from torch import nn
 
 from ..core.config import Section, parse_section
 from ..core.errors import ConfigError, nearest
-from ..inference import FolderMethod, Method, NetworkMethod
+from ..inference import FolderMethod, Method, NetworkMethod, engine_options
 from ..models.card import ModelCard, PublishedResult
 from ..models.registry import ModelInfo, create_model, get_card, list_models, load_model, model_info
 
@@ -32,6 +32,8 @@ class MethodSpec(Section):
         folder: somebody else's results.
         options: constructor options of a network or baseline.
         parts: weights of contained networks, by argument.
+        inference: how the network is run over a video, options of the task's engine (inpainting:
+            :class:`framewright.inference.InpaintingOptions`).
     """
 
     network: str | None = None
@@ -41,6 +43,7 @@ class MethodSpec(Section):
     folder: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     parts: dict[str, str] = Field(default_factory=dict)
+    inference: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_kind(self) -> MethodSpec:
@@ -54,6 +57,8 @@ class MethodSpec(Section):
             raise ValueError(f"weights go with network, not with {kinds[0]}")
         if self.options and not (self.network or self.baseline):
             raise ValueError("options go with network or baseline; run folders and weight files bring their own")
+        if self.inference and self.folder is not None:
+            raise ValueError("inference says how a network is run; the results in a folder are there already")
         return self
 
 
@@ -124,6 +129,7 @@ def recognise(text: str, where: str, task: str) -> tuple[str, str]:
 def _build(name: str, spec: MethodSpec, task: str, where: str) -> Method:
     if spec.folder is not None:
         return FolderMethod(name, Path(spec.folder).expanduser())
+    inference = engine_options(task, spec.inference, f"{where}.inference") if spec.inference else None
     if spec.baseline is not None:
         card = _card(spec.baseline, task, where)
         if not card.baseline:
@@ -131,13 +137,13 @@ def _build(name: str, spec: MethodSpec, task: str, where: str) -> Method:
                 f"{where}: {card.name!r} is a network, not a baseline; write {{network: {card.name}, weights: ...}}"
             )
         net = create_model(card.name, parts=spec.parts or None, **spec.options)
-        return _network_method(name, net, f"baseline {card.name}{_shown(spec.options)}")
+        return _network_method(name, net, f"baseline {card.name}{_shown(spec.options)}", inference)
     if spec.network is not None:
         card = _card(spec.network, task, where)
         weights = spec.weights if card.baseline or spec.weights is not None else _official(card, where)
         net = create_model(card.name, weights, parts=spec.parts or None, **spec.options)
         source = f"network {card.name}{_shown(spec.options)}"
-        return _network_method(name, net, f"{source}, weights {weights}" if weights else source)
+        return _network_method(name, net, f"{source}, weights {weights}" if weights else source, inference)
     kind, path = ("run", spec.run) if spec.run is not None else ("weights", spec.weights)
     assert path is not None
     place = Path(path).expanduser()
@@ -146,7 +152,7 @@ def _build(name: str, spec: MethodSpec, task: str, where: str) -> Method:
     net = load_model(place, parts=spec.parts or None)
     info = model_info(net)
     changed = _changed(_card(info.name, task, where), info.options)
-    return _network_method(name, net, f"{kind} {path}: {info.name}{_shown(changed)}")
+    return _network_method(name, net, f"{kind} {path}: {info.name}{_shown(changed)}", inference)
 
 
 def _models_for(task: str, *, baselines: bool | None = None) -> list[str]:
@@ -183,7 +189,11 @@ def _official(card: ModelCard, where: str) -> str:
     )
 
 
-def _network_method(name: str, net: nn.Module, source: str) -> NetworkMethod:
+def _network_method(name: str, net: nn.Module, source: str, inference: Section | None) -> NetworkMethod:
+    chosen = {} if inference is None else inference.model_dump(include=inference.model_fields_set)
+    told = f"; run with {', '.join(f'{key}={value}' for key, value in chosen.items())}" if chosen else ""
+    # published numbers belong to the way of running that is the default
+    usual = inference is None or inference == type(inference)()
     info = model_info(net)
     card = get_card(info.name)
     fingerprint = None
@@ -195,14 +205,16 @@ def _network_method(name: str, net: nn.Module, source: str) -> NetworkMethod:
             "options": repr(sorted(info.options.items())),
             "weights": info.weights_sha256,
             "parts": {argument: asdict(part) for argument, part in sorted(info.parts.items())},
+            "inference": None if inference is None else inference.model_dump(mode="json"),
         }
     return NetworkMethod(
         name,
         net,
-        source=source,
+        source=f"{source}{told}",
         weights_sha256=info.weights_sha256,
         fingerprint=fingerprint,
-        published=_published(card, info),
+        published=_published(card, info) if usual else (),
+        options=inference,
     )
 
 

@@ -42,6 +42,8 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
         warmup = min(int(scheduler["warmup"]), int(optim.get("iterations", 2)) // 2)
         optim["scheduler"] = {**scheduler, "warmup": warmup}
     tiny["optim"] = optim
+    if values.get("gan") is not None:
+        tiny["gan"] = _tiny_discriminators(values["gan"])
     final = values.get("final")
     if final is not None:
         # the benchmark of a published data set needs that data set
@@ -49,3 +51,14 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
         exists = (config_directory / "benchmark" / f"{benchmark}.yaml").is_file()
         tiny["final"] = {**final, "benchmark": benchmark, "data": {"videos": 1}} if exists else None
     return tiny
+
+
+def _tiny_discriminators(gan: Mapping[str, Any]) -> dict[str, Any]:
+    """Small ones, which take part from the first iteration on."""
+    from ..models.registry import get_card
+
+    small = {
+        name: {**section, "weights": None, **get_card(str(section["name"])).tiny}
+        for name, section in gan["discriminators"].items()
+    }
+    return {**gan, "discriminators": small, "start": 0}

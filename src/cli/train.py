@@ -83,7 +83,7 @@ def check(values: Mapping[str, Any]) -> Any:
     card = get_card(config.model.name)
     if card.baseline:
         raise ConfigError(f"model.name={card.name} is a baseline without weights; there is nothing to train")
-    task_module(card.task)
+    _check_adversaries(config, task_module(card.task))
     check_arguments(card.build, config.model.options, "model")
     parse_data(config.data)
     allow = config.allow_targets
@@ -242,14 +242,58 @@ def _build(config: Any, directory: Path) -> tuple[Any, Any]:
     seed_everything(config.seed)
     model = config.model
     net = create_model(model.name, model.weights, parts=model.parts, **model.options)
+    adversaries = {} if config.gan is None else {"adversaries": _adversaries(config)}
     module = task_module(card.task)(
         net,
         build_losses(config),
         config.optim,
+        **adversaries,
         compile=config.trainer.compile,
         allow_targets=config.allow_targets,
     )
     return data, module
+
+
+def _check_adversaries(config: Any, kind: type) -> None:
+    """Refuse discriminators that do not exist or that the task has no use for."""
+    from ..core.config import check_arguments, resolve_target
+    from ..models.registry import get_card
+    from ..training.gan_module import GanModule
+
+    if config.gan is None:
+        return
+    if not issubclass(kind, GanModule):
+        raise ConfigError(f"gan is set, but networks like {config.model.name} are trained without discriminators")
+    allow = config.allow_targets
+    for name, section in config.gan.discriminators.items():
+        where = f"gan.discriminators.{name}"
+        if not name.isidentifier():
+            raise ConfigError(f"{where} cannot name a discriminator: use letters, digits and underscores")
+        card = get_card(section.name)
+        if card.task != "auxiliary":
+            raise ConfigError(f"{where}.name={card.name} is a network for {card.task}, not a discriminator")
+        check_arguments(card.build, section.options, where)
+    loss, _ = resolve_target(config.gan.loss, where="gan.loss", allow=allow)
+    if not hasattr(loss, "discriminator"):
+        raise ConfigError(f"gan.loss: {config.gan.loss['_target_']} is not a loss for discriminators")
+    if config.gan.optimizer is not None:
+        resolve_target(config.gan.optimizer, where="gan.optimizer", allow=allow, positional=1)
+    if config.gan.scheduler is not None:
+        resolve_target(config.gan.scheduler, where="gan.scheduler", allow=allow, positional=1)
+
+
+def _adversaries(config: Any) -> Any:
+    """The discriminators of a checked configuration (an ``Adversaries``)."""
+    from ..core.config import instantiate
+    from ..models.registry import create_model
+    from ..training.gan_module import Adversaries
+
+    nets = {
+        name: create_model(section.name, section.weights, parts=section.parts, **section.options)
+        for name, section in config.gan.discriminators.items()
+    }
+    loss = instantiate(config.gan.loss, where="gan.loss", allow=config.allow_targets)
+    return Adversaries(nets, loss, config.gan)
 
 
 def _record(config: Any, values: Mapping[str, Any], data: Any, net: Any, directory: Path, checkpoint: Any) -> None:

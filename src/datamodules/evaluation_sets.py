@@ -10,14 +10,27 @@ from pydantic import Field
 from ..core.config import check_known, parse_section
 from .base import EvaluationDataset
 from .flow_evaluation_sets import FLOW_EVALUATION_SETS
+from .masked_evaluation import MaskedEvaluation, MaskKind
 from .sections import EvaluationSection, Positive
 from .sr_evaluation_sets import SR_EVALUATION_SETS
 
 __all__ = ["EVALUATION_SETS", "EvaluationSection", "create_evaluation_set"]
 
 
-class ScenesEvaluationSection(EvaluationSection):
-    """A versioned set of procedural videos."""
+class MaskedSection(EvaluationSection):
+    """Keys of sets that can be had with holes.
+
+    ``masks``: drawn from ``mask_seed``, or those of the set: ``files``, ``object``, ``own_object``. ``dilation``: steps
+    of a 3x3 cross by which they grow; the official evaluation programs take 4. Only inpainting looks at these.
+    """
+
+    masks: MaskKind = "stationary_free_form"
+    mask_seed: Annotated[int, Field(ge=0)] = 0
+    dilation: Annotated[int, Field(ge=0)] = 4
+
+
+class ScenesEvaluationSection(MaskedSection):
+    """A versioned set of procedural videos; ``masks=object``: the nearest object is to be removed."""
 
     version: str = "scenes_eval_v1"
 
@@ -25,11 +38,18 @@ class ScenesEvaluationSection(EvaluationSection):
         """The set with the truth of ``task``."""
         from .scenes import ScenesEvaluation
 
+        if task == "inpainting":
+            from .scenes.inpainting import masked_scenes
+
+            return masked_scenes(self.version, self.masks, self.mask_seed, self.dilation, self.videos)
         return ScenesEvaluation(self.version, task=task, videos=self.videos)
 
 
-class FolderEvaluationSection(EvaluationSection):
-    """Any folder of videos and frame folders; ``split`` as in training with ``data=folder``."""
+class FolderEvaluationSection(MaskedSection):
+    """Any folder of videos and frame folders; ``split`` as in training with ``data=folder``.
+
+    ``masks=files``: those that lie beside each video, see :func:`~framewright.datamodules.folder_clips.find_masks`.
+    """
 
     root: str | None = None
     split: Literal["train", "val", "test", "all"] = "all"
@@ -42,9 +62,11 @@ class FolderEvaluationSection(EvaluationSection):
     def build(self, task: str) -> EvaluationDataset:
         """The videos of the split."""
         from .folder import FolderEvaluation
+        from .folder_clips import FolderClipsEvaluation
 
         excluded: dict[str, Any] = {} if self.exclude is None else {"exclude": self.exclude}
-        return FolderEvaluation(
+        kind = FolderClipsEvaluation if task == "inpainting" else FolderEvaluation
+        videos = kind(
             self.root,
             self.split,
             self.max_frames,
@@ -54,6 +76,9 @@ class FolderEvaluationSection(EvaluationSection):
             on_error=self.on_error,
             **excluded,
         )
+        if isinstance(videos, FolderClipsEvaluation):
+            return MaskedEvaluation(videos, self.masks, self.mask_seed, self.dilation)
+        return videos
 
 
 class FolderPairsSection(EvaluationSection):

@@ -198,10 +198,15 @@ class FolderEvaluation(EvaluationDataset):
         self.step = step
         self.index = FolderIndex(root, exclude, on_error)
         self.name = f"{Path(self.index.root).name}_{split}"
-        segments = self.index.segments(split, shortest=2 * step + 1)
+        segments = self.index.segments(split, shortest=self.shortest(step))
         if max_videos is not None and max_videos < len(segments):
             segments = [segments[i * len(segments) // max_videos] for i in range(max_videos)]
         self.segments = segments
+
+    @staticmethod
+    def shortest(step: int) -> int:
+        """Frames that a video needs at least: two inputs and a target."""
+        return 2 * step + 1
 
     def __len__(self) -> int:
         """Number of videos."""

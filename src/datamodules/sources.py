@@ -12,7 +12,9 @@ from pydantic import Field
 
 from ..core.config import check_known, parse_section
 from .base import EvaluationDataset, TrainingDataset
+from .clips import ClipSection
 from .flow_sources import FLOW_SOURCES
+from .masks.training import TrainingMasks
 from .sections import DataSection, DataSource, Positive, Probability
 from .transforms import TripletTransform
 
@@ -49,23 +51,33 @@ class ScenesSection(DataSection):
     """``data=scenes``: procedural scenes, endless and without downloads.
 
     ``settings`` are those of :class:`~framewright.datamodules.scenes.SceneSettings`. ``validation`` names the
-    fixed set on which the run validates; null: no validation.
+    fixed set on which the run validates; null: no validation. ``crop`` is the side of a square, or
+    ``[height, width]``. ``masks`` are those of inpainting.
     """
 
-    crop: Positive = 112
+    crop: Positive | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 112
     timestep: Literal["middle", "any"] = "middle"
+    masks: TrainingMasks = TrainingMasks(kind="mixed", shares={"bezier": 1.0, "free_form": 1.0, "object": 1.0})
     settings: dict[str, Any] = {}
     validation: str | None = "scenes_val_v1"
 
 
 class FolderSection(CropSection):
-    """``data=folder``: your own videos and frame folders below ``root``."""
+    """``data=folder``: your own videos and frame folders below ``root``.
+
+    ``timestep`` belongs to interpolation. ``clip``, ``masks`` and ``size`` belong to inpainting: which frames make a
+    clip (``steps`` apart where they are consecutive), their masks, and ``[height, width]`` to which whole frames are
+    resized before the crop; null: as they are. Validation then has seeded masks.
+    """
 
     root: str | None = None
     steps: list[Positive] = [1]
     timestep: Literal["middle", "any"] = "middle"
     scene_cut: Annotated[float, Field(gt=0, le=1)] | None = None
     exclude: list[str] | None = None
+    clip: ClipSection = ClipSection(span=180)
+    masks: TrainingMasks = TrainingMasks()
+    size: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
     validation_frames: Annotated[int, Field(ge=3)] = 9
     validation_size: Positive | None = 448
     validation_videos: Positive | None = 16
@@ -102,12 +114,14 @@ class ScenesSource(DataSource):
         from .scenes import ScenesDataset
 
         section = self.section
+        height, width = (section.crop, section.crop) if isinstance(section.crop, int) else section.crop
         return ScenesDataset(
             self.task,
-            height=section.crop,
-            width=section.crop,
+            height=height,
+            width=width,
             timestep=section.timestep,
             settings=section.settings,
+            masks=section.masks if self.task == "inpainting" else None,
         )
 
     def validation(self) -> EvaluationDataset | None:
@@ -115,6 +129,10 @@ class ScenesSource(DataSource):
 
         if self.section.validation is None:
             return None
+        if self.task == "inpainting":
+            from .scenes.inpainting import masked_scenes
+
+            return masked_scenes(self.section.validation)
         return ScenesEvaluation(self.section.validation, task=self.task)
 
     def benchmark(self) -> tuple[str, dict[str, Any]]:
@@ -125,6 +143,7 @@ class FolderSource(DataSource):
     """The user's own videos."""
 
     section_type = FolderSection
+    tasks = ("interpolation", "inpainting")
 
     def __init__(self, section: FolderSection, task: str) -> None:
         super().__init__(section, task)
@@ -135,6 +154,20 @@ class FolderSource(DataSource):
         from .folder import FolderTriplets
 
         section = self.section
+        if self.task == "inpainting":
+            from .folder_clips import FolderClips
+
+            return FolderClips(
+                section.root,
+                transform=section.transform(),
+                clip=section.clip,
+                masks=section.masks,
+                size=None if section.size is None else (section.size[0], section.size[1]),
+                steps=section.steps,
+                scene_cut=section.scene_cut,
+                on_error=section.on_error,
+                **self._excluded,
+            )
         return FolderTriplets(
             section.root,
             transform=section.transform(),
@@ -149,15 +182,19 @@ class FolderSource(DataSource):
         from .folder import FolderEvaluation
 
         section = self.section
-        return FolderEvaluation(
-            section.root,
-            "val",
-            max_frames=section.validation_frames,
-            max_size=section.validation_size,
-            max_videos=section.validation_videos,
-            on_error=section.on_error,
+        options: dict[str, Any] = {
+            "max_frames": section.validation_frames,
+            "max_size": section.validation_size,
+            "max_videos": section.validation_videos,
+            "on_error": section.on_error,
             **self._excluded,
-        )
+        }
+        if self.task == "inpainting":
+            from .folder_clips import FolderClipsEvaluation
+            from .masked_evaluation import MaskedEvaluation
+
+            return MaskedEvaluation(FolderClipsEvaluation(section.root, "val", **options))
+        return FolderEvaluation(section.root, "val", **options)
 
     def benchmark(self) -> tuple[str, dict[str, Any]]:
         section = self.section

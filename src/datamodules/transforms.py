@@ -149,22 +149,10 @@ class TripletTransform:
             DataError: the images differ in size, are not RGB, or are smaller than the crop where that is
                 an error.
         """
-        sizes = [tuple(image.shape) for image in images]
-        if len(images) != 3 or len(set(sizes)) != 1 or len(sizes[0]) != 3 or sizes[0][2] != 3:
-            raise DataError(f"{source}: expected three RGB images (H, W, 3) of one size, got {sizes}")
-        scale, top, left, channel, vertical, horizontal, reverse, rotate, quarter = rng.random(9)
-        block = self._crop(images, scale < self.half_scale, top, left, source)
-        if channel < self.channel_flip:
-            block = block[..., ::-1]
-        if vertical < self.vertical_flip:
-            block = block[:, ::-1]
-        if horizontal < self.horizontal_flip:
-            block = block[:, :, ::-1]
-        if reverse < self.time_reversal:
-            block = block[::-1]
+        _check_sizes(images, source, 3)
+        block, reverse = self.augment(images, rng, source)
+        if reverse:
             timestep = 1.0 - timestep
-        if rotate < self.rotation:
-            block = np.rot90(block, k=1 + int(quarter * 3), axes=(1, 2))
         tensor = images_to_tensor(block)
         # clones, so that one image that leaves the process does not carry the memory of all three
         image0, target, image1 = (image.clone() for image in tensor)
@@ -175,8 +163,39 @@ class TripletTransform:
             "timestep": torch.tensor(timestep, dtype=torch.float32),
         }
 
+    def augment(
+        self, images: Sequence[Image] | Image, rng: np.random.Generator, source: str = "the sample"
+    ) -> tuple[Image, bool]:
+        """The same augmentation of any number of frames.
+
+        Args:
+            images: uint8 ``(H, W, 3)`` RGB, all of one size; not modified.
+            rng: the only source of randomness.
+            source: names the files in errors.
+
+        Returns:
+            ``(T, h, w, 3)`` uint8, and whether time is reversed.
+
+        Raises:
+            DataError: as when called.
+        """
+        _check_sizes(images, source)
+        scale, top, left, channel, vertical, horizontal, reverse, rotate, quarter = rng.random(9)
+        block = self._crop(images, scale < self.half_scale, top, left, source)
+        if channel < self.channel_flip:
+            block = block[..., ::-1]
+        if vertical < self.vertical_flip:
+            block = block[:, ::-1]
+        if horizontal < self.horizontal_flip:
+            block = block[:, :, ::-1]
+        if reverse < self.time_reversal:
+            block = block[::-1]
+        if rotate < self.rotation:
+            block = np.rot90(block, k=1 + int(quarter * 3), axes=(1, 2))
+        return block, bool(reverse < self.time_reversal)
+
     def _crop(self, images: Sequence[Image] | Image, halve: bool, top: float, left: float, source: str) -> Image:
-        """``(3, h, w, 3)``: resized as the settings say, then cut at the given fractions of the free play."""
+        """``(T, h, w, 3)``: resized as the settings say, then cut at the given fractions of the free play."""
         height, width = images[0].shape[:2]
         crop_height, crop_width = self.crop_size or (1, 1)
         if self.enlarges(height, width):
@@ -195,3 +214,11 @@ class TripletTransform:
         y = int(top * (height - crop_height + 1))
         x = int(left * (width - crop_width + 1))
         return np.stack([image[y : y + crop_height, x : x + crop_width] for image in resized])
+
+
+def _check_sizes(images: Sequence[Image] | Image, source: str, count: int | None = None) -> None:
+    sizes = [tuple(image.shape) for image in images]
+    wrong = count is not None and len(images) != count
+    if wrong or len(set(sizes)) != 1 or len(sizes[0]) != 3 or sizes[0][2] != 3:
+        number = "three " if count == 3 else ""
+        raise DataError(f"{source}: expected {number}RGB images (H, W, 3) of one size, got {sizes}")

@@ -2,19 +2,24 @@
 
 from .flow import flow_chunks
 from .folder import FolderMethod
+from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks, split_frames
 from .method import Chunk, Context, Method, chunked
-from .network import NetworkMethod
-from .super_resolution import split_scales, super_resolution_chunks
+from .network import NetworkMethod, engine_options
+from .super_resolution import SuperResolutionOptions, split_scales, super_resolution_chunks
 
 __all__ = [
     "Chunk",
     "Context",
     "FolderMethod",
+    "InpaintingOptions",
     "Method",
     "NetworkMethod",
+    "SuperResolutionOptions",
     "chunked",
+    "engine_options",
     "flow_chunks",
+    "inpaint_chunks",
     "interpolate_chunks",
     "split_frames",
     "split_scales",

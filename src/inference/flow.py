@@ -7,12 +7,19 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from ..core.config import Section
 from .method import Chunk, Context
 from .pairs import batches, consecutive
 
 
 def flow_chunks(
-    net: nn.Module, chunks: Iterable[Chunk], context: Context, *, name: str, pixel_budget: int
+    net: nn.Module,
+    chunks: Iterable[Chunk],
+    context: Context,
+    *,
+    name: str,
+    pixel_budget: int,
+    options: Section | None = None,
 ) -> Iterator[Chunk]:
     """Yield the flow from each frame to the next: T frames give T - 1 flows.
 
@@ -26,6 +33,7 @@ def flow_chunks(
         context: device, precision and, where a protocol prescribes it, padding.
         name: of the method, for messages.
         pixel_budget: upper bound of ``B*H*W`` in one forward pass (a single pair always runs).
+        options: there are none.
 
     Raises:
         ValueError: the network did not return ``(B, 2, H, W)``, or two frames differ in size.

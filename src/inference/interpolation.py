@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..core.config import Section
 from ..core.errors import ConfigError
 from .method import Chunk, Context
 from .pairs import batches, consecutive
@@ -45,7 +46,13 @@ def split_frames(frames: Tensor, stride: int = 2) -> InterpolationSplit:
 
 
 def interpolate_chunks(
-    net: nn.Module, chunks: Iterable[Chunk], context: Context, *, name: str, pixel_budget: int
+    net: nn.Module,
+    chunks: Iterable[Chunk],
+    context: Context,
+    *,
+    name: str,
+    pixel_budget: int,
+    options: Section | None = None,
 ) -> Iterator[Chunk]:
     """Yield the frames at ``context.timesteps`` between each two consecutive frames.
 
@@ -58,6 +65,7 @@ def interpolate_chunks(
         context: timesteps, device and precision.
         name: of the method, for messages.
         pixel_budget: upper bound of ``B*H*W`` in one forward pass (a single pair always runs).
+        options: there are none.
 
     Raises:
         ConfigError: the network refuses the timesteps (a network for the middle only).

@@ -4,34 +4,78 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import nn
 
+from ..core.config import Section, parse_section
 from ..core.errors import ConfigError
 from ..models.card import PublishedResult
 from .flow import flow_chunks
+from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks
 from .method import Chunk, Context
-from .super_resolution import super_resolution_chunks
+from .super_resolution import SuperResolutionOptions, super_resolution_chunks
 
 DEFAULT_PIXEL_BUDGET = 2**21
 """Pixels in one forward pass: about 18 Vimeo frames (256x448) or one frame of full HD."""
+
+
+class NoOptions(Section):
+    """The options of an engine that has none."""
 
 
 class Engine(Protocol):
     """How the networks of one task run over a stream of chunks."""
 
     def __call__(
-        self, net: nn.Module, chunks: Iterable[Chunk], context: Context, *, name: str, pixel_budget: int
+        self,
+        net: nn.Module,
+        chunks: Iterable[Chunk],
+        context: Context,
+        *,
+        name: str,
+        pixel_budget: int,
+        options: Section,
     ) -> Iterator[Chunk]: ...
 
 
-ENGINES: dict[str, Engine] = {
-    "interpolation": interpolate_chunks,
-    "flow": flow_chunks,
-    "super_resolution": super_resolution_chunks,
+class EngineEntry(NamedTuple):
+    """An engine, and the section of its options; all of them have defaults."""
+
+    run: Engine
+    options: type[Section] = NoOptions
+
+
+ENGINES: dict[str, EngineEntry] = {
+    "interpolation": EngineEntry(interpolate_chunks),
+    "flow": EngineEntry(flow_chunks),
+    "inpainting": EngineEntry(inpaint_chunks, InpaintingOptions),
+    "super_resolution": EngineEntry(super_resolution_chunks, SuperResolutionOptions),
 }
+
+
+def engine_options(task: str, values: Mapping[str, Any], where: str) -> Section:
+    """Check the options of a task's engine.
+
+    Args:
+        task: of the networks.
+        values: options by name; those that are missing have their defaults.
+        where: dotted path of the options, for messages.
+
+    Raises:
+        ConfigError: no engine runs the task, or unknown or contradicting options.
+    """
+    section = _engine(task).options
+    if values and not section.model_fields:
+        raise ConfigError(f"{where}: there is nothing to set about how {task} networks are run over a video")
+    return parse_section(section, values, where)
+
+
+def _engine(task: str) -> EngineEntry:
+    if task not in ENGINES:
+        raise ConfigError(f"networks for {task!r} cannot be run over a video; possible: {', '.join(ENGINES)}")
+    return ENGINES[task]
 
 
 class NetworkMethod:
@@ -46,6 +90,7 @@ class NetworkMethod:
             cached).
         published: numbers from the literature that belong to exactly this network.
         pixel_budget: upper bound of the pixels in one forward pass.
+        options: of the task's engine, see :func:`engine_options`; None: its defaults.
     """
 
     def __init__(
@@ -58,6 +103,7 @@ class NetworkMethod:
         fingerprint: Mapping[str, Any] | None = None,
         published: tuple[PublishedResult, ...] = (),
         pixel_budget: int = DEFAULT_PIXEL_BUDGET,
+        options: Section | None = None,
     ) -> None:
         self.name = name
         self.net = net
@@ -65,6 +111,7 @@ class NetworkMethod:
         self.weights_sha256 = weights_sha256
         self.published = published
         self.pixel_budget = pixel_budget
+        self.options = options
         self._fingerprint = fingerprint
 
     @property
@@ -80,14 +127,17 @@ class NetworkMethod:
         """Yield the result of one video; frames are clamped to [0, 1].
 
         Raises:
-            ConfigError: no engine runs the context's task, or the network refuses the context's timesteps.
+            ConfigError: no engine runs the context's task, the options are another engine's, or the network refuses
+                what the context or the options ask of it.
         """
-        if context.task not in ENGINES:
-            raise ConfigError(
-                f"networks for {context.task!r} cannot be run over a video; possible: {', '.join(ENGINES)}"
-            )
+        engine = _engine(context.task)
+        options = self.options if self.options is not None else engine.options()
+        if not isinstance(options, engine.options):
+            raise ConfigError(f"method {self.name!r} has {type(options).__name__}, which is not for {context.task}")
         with evaluating(self.net.to(context.device)):
-            yield from ENGINES[context.task](self.net, chunks, context, name=self.name, pixel_budget=self.pixel_budget)
+            yield from engine.run(
+                self.net, chunks, context, name=self.name, pixel_budget=self.pixel_budget, options=options
+            )
 
 
 @contextlib.contextmanager

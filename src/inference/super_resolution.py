@@ -6,13 +6,28 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from ..core.config import Section
 from ..core.errors import ConfigError
 from ..ops.resize import Edges, shrink
 from .method import Chunk, Context
 from .pairs import batches
 from .tiling import run_tiled, tile_rule
+
+
+class SuperResolutionOptions(Section):
+    """How a network is run over frames that may be large.
+
+    Attributes:
+        tile: side in pixels of the input of the tiles into which frames are cut; null: none where memory suffices.
+        overlap: pixels computed around each tile; null: all that the network sees, so that tiles change nothing, where
+            that is reasonable, and else 32, blended (see :mod:`framewright.inference.tiling`).
+    """
+
+    tile: int | None = Field(default=None, ge=1)
+    overlap: int | None = Field(default=None, ge=0)
 
 
 class ScaleSplit(NamedTuple):
@@ -55,8 +70,7 @@ def super_resolution_chunks(
     *,
     name: str,
     pixel_budget: int,
-    tile: int | None = None,
-    overlap: int | None = None,
+    options: Section | None = None,
 ) -> Iterator[Chunk]:
     """Yield every frame enlarged by the network's ``scale``.
 
@@ -69,8 +83,7 @@ def super_resolution_chunks(
         context: device, precision, and the scale that is asked for.
         name: of the method, for messages.
         pixel_budget: upper bound of ``B*H*W`` of the *output* of one forward pass (a single frame always runs).
-        tile: side in pixels of the input of the tiles into which frames are cut; None: none where memory suffices.
-        overlap: pixels computed around each tile; None: as :mod:`framewright.inference.tiling` chooses.
+        options: a :class:`SuperResolutionOptions`; None: the defaults.
 
     Raises:
         ConfigError: the network has another scale than is asked for.
@@ -80,7 +93,9 @@ def super_resolution_chunks(
     scale = int(getattr(net, "scale", 1))
     if context.scale is not None and context.scale != scale:
         raise ConfigError(f"method {name!r} enlarges {scale} times, asked for is {context.scale} times")
-    rule = tile_rule(net, scale, overlap)
+    options = SuperResolutionOptions() if options is None else options
+    assert isinstance(options, SuperResolutionOptions)
+    rule = tile_rule(net, scale, options.overlap)
 
     def run(image: Tensor) -> Tensor:
         # Not inference_mode: a network may keep tensors that training later needs in autograd.
@@ -94,7 +109,7 @@ def super_resolution_chunks(
     position = 0
     for frames in batches((frame for chunk in chunks for frame in chunk.frames), pixel_budget // scale**2, _itself):
         image = torch.stack(frames).to(context.device, torch.float32)
-        result = run_tiled(run, image, tile, rule, name)
+        result = run_tiled(run, image, options.tile, rule, name)
         yield Chunk(position, result.clamp(0, 1))
         position += len(frames)
 

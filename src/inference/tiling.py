@@ -1,8 +1,8 @@
 """Large images in tiles: exact where a network sees less far than the overlap, blended where it does not.
 
-A network says as ``halo`` how far, in pixels of its input, an output pixel looks to each side, and as ``multiple`` the
-grid to which tiles must be aligned (a network that folds 2x2 pixels into channels: 2). Every tile is computed with its
-surroundings. With at least the halo of it, the inner part is what the whole image would have given, up to the order of
+A network says as ``receptive_radius`` how far, in pixels of its input, an output pixel looks to each side, and as
+``alignment`` where tiles may begin (a network that folds 2x2 pixels into channels: at multiples of 2). Every tile is
+computed with its surroundings. Where these hold all that is looked at, the inner part is what the whole image would have given, up to the order of
 additions, and is pasted. A network that looks further than is reasonable to compute twice (RRDBNet: hundreds of
 pixels), or does not say how far, gets tiles that overlap and are blended across the overlap: no seams, but not the
 figures of the whole image.
@@ -22,8 +22,8 @@ from ..core.errors import ConfigError, FramewrightError
 
 _log = logging.getLogger(__name__)
 
-#: the largest surroundings that are computed for the sake of exact tiles
-LARGEST_HALO = 96
+#: the widest surroundings that are computed for the sake of exact tiles
+WIDEST_EXACT = 96
 #: surroundings of tiles that are blended
 BLENDED_OVERLAP = 32
 #: the smallest tile that is tried where memory runs out
@@ -37,13 +37,13 @@ class TileRule:
     Attributes:
         overlap: pixels of the input computed around each tile.
         exact: the overlap covers all that a network sees; else tiles are blended.
-        multiple: tiles begin at multiples of it.
+        alignment: tiles begin at multiples of it.
         scale: how many times larger the output is.
     """
 
     overlap: int
     exact: bool
-    multiple: int = 1
+    alignment: int = 1
     scale: int = 1
 
 
@@ -60,22 +60,21 @@ def tile_rule(net: nn.Module, scale: int = 1, overlap: int | None = None) -> Til
     """The rule that suits a network.
 
     Args:
-        net: may have the attributes ``halo`` and ``multiple``.
+        net: may have the attributes ``receptive_radius`` and ``alignment``.
         scale: of its output.
         overlap: pixels around each tile instead of those chosen here.
 
     Raises:
         ConfigError: a negative overlap.
     """
-    halo = getattr(net, "halo", None)
-    multiple = int(getattr(net, "multiple", 1))
+    radius: int | None = getattr(net, "receptive_radius", None)
+    alignment = int(getattr(net, "alignment", 1))
     if overlap is None:
-        known = halo is not None and halo <= LARGEST_HALO
-        overlap = int(halo) if known and halo is not None else BLENDED_OVERLAP
+        overlap = BLENDED_OVERLAP if radius is None or radius > WIDEST_EXACT else radius
     if overlap < 0:
         raise ConfigError(f"the overlap of tiles must not be negative, got {overlap}")
-    exact = halo is not None and overlap >= halo
-    return TileRule(_up(overlap, multiple), exact, multiple, scale)
+    exact = radius is not None and overlap >= radius
+    return TileRule(_up(overlap, alignment), exact, alignment, scale)
 
 
 def run_tiled(run: Callable[[Tensor], Tensor], image: Tensor, tile: int | None, rule: TileRule, name: str) -> Tensor:
@@ -128,7 +127,7 @@ def run_tiled(run: Callable[[Tensor], Tensor], image: Tensor, tile: int | None, 
 
 def _next_side(side: int, longest: int, rule: TileRule) -> int | None:
     """Half the tile; None where that is too small to help."""
-    half = _up((side + 1) // 2, rule.multiple)
+    half = _up((side + 1) // 2, rule.alignment)
     least = min(SMALLEST_TILE, longest)
     return half if half < side and half >= least else None
 
@@ -186,7 +185,7 @@ def _checked(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, name: s
 def _spans(length: int, side: int, rule: TileRule) -> Iterator[Span]:
     """Tiles along one axis, as equal as the grid allows: none is a sliver."""
     count = -(-length // side)
-    step = _up(-(-length // count), rule.multiple)
+    step = _up(-(-length // count), rule.alignment)
     for start in range(0, length, step):
         stop = min(start + step, length)
         yield Span(start, stop, max(start - rule.overlap, 0), min(stop + rule.overlap, length))
@@ -216,5 +215,5 @@ def _total(spans: list[Span], length: int, rule: TileRule) -> Tensor:
     return total
 
 
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
+def _up(value: int, alignment: int) -> int:
+    return -(-value // alignment) * alignment

@@ -36,6 +36,9 @@ class AdversarialLoss(nn.Module):
         ConfigError: an unknown ``kind``; when called: no such output.
     """
 
+    #: such a term has nothing to read before the discriminators take part
+    adversarial = True
+
     def __init__(self, kind: Kind = "hinge", of: str = "scores") -> None:
         super().__init__()
         if kind not in _KINDS:

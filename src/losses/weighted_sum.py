@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,12 +40,17 @@ class WeightedSum(nn.Module):
             self.weights[name] = weight
             self.terms[name] = entry[1]
 
-    def forward(self, outputs: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total, and every term before weighting (detached, for the log)."""
+    def forward(
+        self, outputs: Any, batch: Mapping[str, Tensor], skip: Collection[str] = ()
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total, and every term before weighting (detached, for the log); terms named in ``skip`` are 0."""
         total: Tensor | None = None
         values: dict[str, Tensor] = {}
         for name, term in self.terms.items():
             weight = self.weights[name]
+            if name in skip:
+                values[name] = next(iter(batch.values())).new_zeros((), dtype=torch.float32)
+                continue
             with torch.set_grad_enabled(torch.is_grad_enabled() and weight != 0):
                 value = term(outputs, batch)
             values[name] = value.detach()

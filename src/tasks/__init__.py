@@ -5,9 +5,14 @@ from __future__ import annotations
 from ..core.errors import ConfigError
 from ..training.task_module import TaskModule
 from .flow import FlowTask, ZeroFlowAlarm
+from .inpainting import InpaintingTask
 from .interpolation import InterpolationTask
 
-TASK_MODULES: dict[str, type[TaskModule]] = {"flow": FlowTask, "interpolation": InterpolationTask}
+TASK_MODULES: dict[str, type[TaskModule]] = {
+    "flow": FlowTask,
+    "inpainting": InpaintingTask,
+    "interpolation": InterpolationTask,
+}
 
 
 def task_module(task: str) -> type[TaskModule]:
@@ -23,4 +28,4 @@ def task_module(task: str) -> type[TaskModule]:
     return TASK_MODULES[task]
 
 
-__all__ = ["TASK_MODULES", "FlowTask", "InterpolationTask", "ZeroFlowAlarm", "task_module"]
+__all__ = ["TASK_MODULES", "FlowTask", "InpaintingTask", "InterpolationTask", "ZeroFlowAlarm", "task_module"]

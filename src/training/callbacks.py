@@ -22,8 +22,7 @@ from ..video.montage import side_by_side
 from ..video.writer import VideoWriter
 from .checkpoints import CheckpointKeeper
 from .config import EarlyStoppingSection, ValidationSection
-from .interruption import is_step_boundary
-from .task_module import TaskModule
+from .task_module import TaskModule, is_step_boundary
 
 
 class StepMetrics(Callback):

@@ -24,6 +24,7 @@ from ..core.errors import CheckpointError
 from ..core.files import make_directory, sha256_file, sync_directory, write_json
 from ..core.seeding import get_rng_state, set_rng_state
 from .config import CheckpointSection
+from .task_module import is_step_boundary
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,8 @@ class CheckpointKeeper(Checkpoint):
     ) -> None:
         """Save when this iteration is a multiple of ``every`` or the last one."""
         iteration = int(trainer.global_step)
-        accumulating = trainer.fit_loop.epoch_loop._should_accumulate()
         last = iteration >= trainer.max_steps or trainer.should_stop
-        if not accumulating and (iteration % self.section.every == 0 or last):
+        if is_step_boundary(trainer) and (iteration % self.section.every == 0 or last):
             self.save(trainer)
 
     def is_improvement(self, value: float) -> bool:

@@ -56,6 +56,25 @@ class OptimSection(Section):
     scheduler: dict[str, Any] | None = None
 
 
+class GanSection(Section):
+    """Discriminators and how they are trained.
+
+    ``discriminators`` maps names, under which scores are logged, to networks of the task ``auxiliary``. ``loss`` is
+    what each of them minimises. ``optimizer`` null: another one like the generator's, with its schedule; with an
+    optimizer of its own the schedule is ``scheduler``. ``order`` says whose step comes first in an iteration: the
+    second sees the first one's new weights. The discriminators, and with them the generator's adversarial terms, take
+    part after ``start`` iterations.
+    """
+
+    discriminators: Annotated[dict[str, ModelSection], Field(min_length=1)]
+    loss: dict[str, Any]
+    optimizer: dict[str, Any] | None = None
+    scheduler: dict[str, Any] | None = None
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
+    start: Annotated[int, Field(ge=0)] = 0
+
+
 class ValidationSection(Section):
     """Validation on whole videos during training.
 
@@ -194,6 +213,7 @@ class TrainSection(Section):
     data: dict[str, Any]
     loss: dict[str, dict[str, Any]]
     optim: OptimSection
+    gan: GanSection | None = None
     validation: ValidationSection = ValidationSection()
     checkpoint: CheckpointSection = CheckpointSection()
     early_stopping: EarlyStoppingSection | None = None

@@ -93,7 +93,7 @@ def fit(
         steps = StepMetrics(config.trainer.log_every)
         progress = Progress(steps) if config.trainer.progress else None
         callbacks: list[Callback | None] = [steps, progress, validation, stopping, *extra, keeper, interruption]
-        trainer = _trainer(config, [c for c in callbacks if c is not None], loggers, run_directory)
+        trainer = _trainer(config, module, [c for c in callbacks if c is not None], loggers, run_directory)
         module.run_directory = run_directory
         started = time.monotonic()
         _run(trainer, module, data, checkpoint)
@@ -287,7 +287,13 @@ def _validation(
     )
 
 
-def _trainer(config: TrainSection, callbacks: list[Callback], loggers: list[Logger], run_directory: Path) -> pl.Trainer:
+def _trainer(
+    config: TrainSection,
+    module: TaskModule,
+    callbacks: list[Callback],
+    loggers: list[Logger],
+    run_directory: Path,
+) -> pl.Trainer:
     section = config.trainer
     if section.threads is not None:
         torch.set_num_threads(section.threads)
@@ -307,7 +313,8 @@ def _trainer(config: TrainSection, callbacks: list[Callback], loggers: list[Logg
         deterministic=section.deterministic,
         max_epochs=1,
         max_steps=config.optim.iterations,
-        accumulate_grad_batches=config.optim.accumulate,
+        # a module that optimises by itself also accumulates by itself
+        accumulate_grad_batches=config.optim.accumulate if module.automatic_optimization else 1,
         # the order of samples is ours, by position in the run
         use_distributed_sampler=False,
         limit_val_batches=0,

@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Callback
 from ..core.errors import Interrupted
 from .checkpoints import CheckpointKeeper
 from .slurm import SlurmJob
+from .task_module import is_step_boundary
 
 #: seconds after which all processes know of a signal that one of them received
 _AGREE_WITHIN = 2.0
@@ -28,11 +29,6 @@ class TrainingInterrupted(Interrupted):
 
 class TrainingRequeued(TrainingInterrupted):
     """Training was stopped by SLURM's warning, and the job waits in the queue again."""
-
-
-def is_step_boundary(trainer: pl.Trainer) -> bool:
-    """Whether the batch that just ended completed an optimizer step (and not only accumulated)."""
-    return not trainer.fit_loop.epoch_loop._should_accumulate()
 
 
 def note_early_warning() -> None:

@@ -35,6 +35,7 @@ class VideoPrediction:
         shown: further rows of the sample clip by label, same number of frames.
         results: what the network made besides frames, by name, time axis first; metrics read it.
         given: ground truth besides frames, by name, time axis first.
+        mask: ``(N, 1, H, W)``, 1 = hole, for metrics that look at holes.
         scale: for super-resolution, how many times larger the prediction is than what the network saw.
     """
 
@@ -43,6 +44,7 @@ class VideoPrediction:
     shown: Mapping[str, Tensor]
     results: Mapping[str, Tensor] = field(default_factory=dict)
     given: Mapping[str, Tensor] = field(default_factory=dict)
+    mask: Tensor | None = None
     scale: int = 1
 
     def pair(self, video_id: str, device: torch.device) -> VideoPair:
@@ -50,6 +52,7 @@ class VideoPrediction:
         return VideoPair(
             self.prediction.to(device),
             self.target.to(device),
+            None if self.mask is None else self.mask.to(device),
             video_id=video_id,
             results={name: value.to(device) for name, value in self.results.items()},
             given={name: value.to(device) for name, value in self.given.items()},
@@ -105,6 +108,11 @@ class TaskModule(pl.LightningModule):
         return int(self.trainer.global_step)
 
     @property
+    def accumulating(self) -> bool:
+        """Whether the batch that just ended waits for further ones before the next step."""
+        return self.trainer.fit_loop.epoch_loop._should_accumulate()
+
+    @property
     def evaluation_net(self) -> nn.Module:
         """The network that validation, samples and the exported weights use: the average if there is one."""
         return self.net if self.ema is None else self.ema.net
@@ -152,13 +160,12 @@ class TaskModule(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip and log the gradient norm. Gradients are unscaled here, so that the threshold means itself."""
-        gradients = [
-            parameter.grad
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-            if parameter.grad is not None
-        ]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        self._clip(optimizer, self._optim.gradient_clip)
+
+    def _clip(self, optimizer: Optimizer, limit: float | None, suffix: str = "") -> None:
+        """Clip the gradients of one optimizer, and keep norm and learning rate for the log."""
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         scaled = str(self.trainer.precision).startswith("16")
         # under fp16 the gradient scaler skips such a step by itself and lowers its scale
         if not scaled and not math.isfinite(float(norm)):
@@ -167,10 +174,10 @@ class TaskModule(pl.LightningModule):
                 f"the gradient is not finite at iteration {self.iteration} (first of {len(names)} parameters: "
                 f"{names[0] if names else 'norm overflow'}). Lower the learning rate or set optim.gradient_clip."
             )
-        if self._optim.gradient_clip is not None:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grads_with_norm_(parameters, self._optim.gradient_clip, norm)
-        self._step_values = {"train/grad_norm": float(norm), "train/lr": float(optimizer.param_groups[0]["lr"])}
+        if limit is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+        rate = float(optimizer.param_groups[0]["lr"])
+        self._step_values |= {f"train/grad_norm{suffix}": float(norm), f"train/lr{suffix}": rate}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, then let the average follow."""
@@ -222,3 +229,10 @@ class TaskModule(pl.LightningModule):
             f"the loss is not finite at iteration {self.iteration}: {', '.join(bad) or 'the weighted sum'}.{where} "
             "Lower the learning rate, set optim.gradient_clip, or look at the batch."
         )
+
+
+def is_step_boundary(trainer: pl.Trainer) -> bool:
+    """Whether the batch that just ended completed an optimizer step (and not only accumulated)."""
+    module = trainer.lightning_module
+    assert isinstance(module, TaskModule)
+    return not module.accumulating

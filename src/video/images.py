@@ -21,14 +21,27 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Raises:
         DataError: when the file is missing, empty, truncated, not an image or holds floating-point pixels.
     """
-    import cv2
-
     name = str(path)
     try:
         # imread cannot open every file name on every system, so the bytes are read here
         data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"cannot read the image {name!r}: {error.strerror or error}") from error
+    return decode_image(data, name)
+
+
+def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
+    """The image in the bytes of a file, as :func:`read_image` gives it.
+
+    Args:
+        data: of the file.
+        name: for messages.
+
+    Raises:
+        DataError: when they are empty, truncated, not an image or hold floating-point pixels.
+    """
+    import cv2
+
     if not data:
         raise DataError(f"the image {name!r} is empty (0 bytes)")
     if _is_truncated(data):

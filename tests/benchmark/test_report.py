@@ -162,7 +162,7 @@ def test_learning_curves_of_a_trained_method_are_part_of_the_page(tmp_path: Path
     page = _Page(written.html.read_text(encoding="utf-8"))
     embedded = base64.b64encode(picture.read_bytes()).decode("ascii")
     assert f"data:image/png;base64,{embedded}" in page.addresses
-    assert "How <script>alert('1')</script>" in page.text
+    assert "Training: <script>alert('1')</script>" in page.text
     assert page.tags.count("script") == 1
 
 

@@ -77,9 +77,13 @@ def crash_at(iteration: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Interruption, "on_train_batch_end", stop)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_resumed_equals_uninterrupted(workers: int, run_training: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = [*RECIPE, f"data.workers={workers}"]
+@pytest.mark.parametrize(
+    ("experiment", "workers"), [("quickstart", 0), ("quickstart", 2), ("quickstart_inpainting", 0)]
+)
+def test_resumed_equals_uninterrupted(
+    experiment: str, workers: int, run_training: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = [*RECIPE, f"experiment={experiment}", f"data.workers={workers}"]
     whole = run_training(*recipe, name="whole")
     # 5: between two checkpoints, after a validation at 3 that the run continued from 4 must not repeat
     with monkeypatch.context() as patch:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...core.errors import ConfigError, nearest
 from ..base import TrainingDataset
+from ..masks.training import TrainingMasks, draw_masks, mask_stack
 from .motion import integer
 from .sampling import limit_loader_threads
 from .scene import Scene
@@ -61,7 +62,8 @@ class ScenesDataset(TrainingDataset):
     * ``matting``: ``image``, ``alpha``, ``trimap``, ``foreground``, ``background``;
       ``image = alpha * foreground + (1 - alpha) * background``.
     * ``inpainting``: ``video`` (T, 3, H, W), ``mask`` (T, 1, H, W) with 1 = hole, ``target`` (T, 3, H, W)
-      without the removed object; video and target are equal outside the mask.
+      without the removed object; video and target are equal outside the mask. With ``masks``: ``target`` and ``mask``
+      alone, where the target is the scene with all its objects if the mask has nothing to do with them.
     * ``super_resolution``: ``high`` (3, H, W), ``low`` (3, H / scale, W / scale).
     * ``stabilization``: ``video`` (T, 3, H, W) with shake, ``trajectory`` and ``smooth`` (T, 4).
 
@@ -72,6 +74,7 @@ class ScenesDataset(TrainingDataset):
         timestep: ``middle`` (always 0.5) or ``any`` (uniform in (0, 1)), for interpolation.
         scale: whole factor of super-resolution; must divide height and width.
         settings: further :class:`SceneSettings` by name; they win over the task's own defaults.
+        masks: which masks to inpaint; None: the nearest object.
 
     Raises:
         ConfigError: an unknown task or setting, or a value out of range.
@@ -87,6 +90,7 @@ class ScenesDataset(TrainingDataset):
         timestep: str = "middle",
         scale: int = 4,
         settings: Mapping[str, Any] | None = None,
+        masks: TrainingMasks | None = None,
     ) -> None:
         if task not in TASKS:
             raise ConfigError(
@@ -102,7 +106,7 @@ class ScenesDataset(TrainingDataset):
         self.settings = SceneSettings.from_mapping(values)
         if task in ("interpolation", "flow") and self.settings.frames < 3:
             raise ConfigError(f"scenes: task {task} needs frames >= 3, got {self.settings.frames}")
-        self.task, self.length, self.timestep, self.scale = task, length, timestep, scale
+        self.task, self.length, self.timestep, self.scale, self.masks = task, length, timestep, scale, masks
 
     def __len__(self) -> int:
         return self.length
@@ -117,6 +121,7 @@ class ScenesDataset(TrainingDataset):
     def describe(self) -> dict[str, Any]:
         """The manifest: generator version, task, settings, and the photographs with their hashes."""
         names = texture_names(self.settings.textures)
+        masks = {} if self.masks is None else {"masks": self.masks.describe()}
         return {
             "dataset": "scenes",
             "generator": GENERATOR_VERSION,
@@ -126,6 +131,7 @@ class ScenesDataset(TrainingDataset):
             "scale": self.scale,
             "settings": self.settings.to_dict(),
             "photographs": {name: texture_file(name).sha256 for name in names},
+            **masks,
         }
 
     def _pair(self) -> tuple[float, float]:
@@ -171,13 +177,24 @@ class ScenesDataset(TrainingDataset):
         return matting_truth(scene, frame, radius=integer(rng, min(2, widest), widest))
 
     def _inpainting(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        kind = "object" if self.masks is None else self.masks.choose(rng)
+        if self.masks is not None and kind != "object":
+            settings = self.settings
+            drawn = draw_masks(kind, rng, settings.frames, (settings.height, settings.width), self.masks.moving)
+            times = list(range(settings.frames))
+            return {
+                "target": to_video([scene.image(float(time)) for time in times]),
+                "mask": torch.from_numpy(mask_stack(drawn, times)),
+            }
         grow = integer(rng, 1, 4)
         frames = [scene.render(float(time)) for time in range(self.settings.frames)]
-        return {
-            "video": to_video([frame.composite() for frame in frames]),
+        sample = {
             "mask": torch.from_numpy(np.stack([removal_mask(frame, grow) for frame in frames]))[:, None],
             "target": to_video([frame.composite(without=-1) for frame in frames]),
         }
+        if self.masks is None:
+            sample["video"] = to_video([frame.composite() for frame in frames])
+        return sample
 
     def _super_resolution(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
         high = to_tensor(scene.image(self._middle(scene)))

@@ -161,6 +161,39 @@ class InpaintingNetwork(nn.Module, ABC):
         """Features of ``(N, 3, H, W)`` in [-1, 1] with holes at 0."""
 
 
+class ClipInpainter(nn.Module, ABC):
+    """A method that fills frames of a clip from the others by itself, without windows and references.
+
+    Attributes:
+        reach: so many frames before and after a frame can matter for it.
+        step: so many frames are best filled at once when a long video is cut into overlapping clips.
+    """
+
+    reach = 0
+    step = 8
+
+    def forward(self, video: Tensor, mask: Tensor) -> Tensor:
+        """The video with its holes filled, known pixels unchanged.
+
+        Args:
+            video: ``(B, T, 3, H, W)`` RGB in [0, 1]; what it holds inside the holes does not matter.
+            mask: ``(B, T, 1, H, W)``, 1 = hole, 0 = known.
+
+        Returns:
+            ``(B, T, 3, H, W)`` in [0, 1].
+
+        Raises:
+            ValueError: shapes do not fit.
+        """
+        check_video(video, mask)
+        frames = range(video.shape[1])
+        return torch.stack([self.fill(clip, holes, frames) for clip, holes in zip(video, mask, strict=True)])
+
+    @abstractmethod
+    def fill(self, video: Tensor, mask: Tensor, wanted: range) -> Tensor:
+        """Only the ``wanted`` frames ``(K, 3, H, W)`` of a clip ``(T, 3, H, W)`` with masks ``(T, 1, H, W)``."""
+
+
 def attend(
     query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None = None, *, fused: bool, dropout: float = 0.0
 ) -> Tensor:

@@ -32,8 +32,7 @@ class Bicubic(nn.Module):
         ConfigError: a scale below 1.
     """
 
-    #: how far the kernel looks, in pixels of the input
-    halo = 2
+    receptive_radius, alignment = 2, 1
 
     def __init__(self, scale: int = 4, rounded: bool = False) -> None:
         super().__init__()
