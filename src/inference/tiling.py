@@ -2,10 +2,10 @@
 
 A network says as ``receptive_radius`` how far, in pixels of its input, an output pixel looks to each side, and as
 ``alignment`` where tiles may begin (a network that folds 2x2 pixels into channels: at multiples of 2). Every tile is
-computed with its surroundings. Where these hold all that is looked at, the inner part is what the whole image would have given, up to the order of
-additions, and is pasted. A network that looks further than is reasonable to compute twice (RRDBNet: hundreds of
-pixels), or does not say how far, gets tiles that overlap and are blended across the overlap: no seams, but not the
-figures of the whole image.
+computed with its surroundings. Where these hold all that is looked at, the inner part is what the whole image would
+have given, up to the order of additions, and is pasted. A network that looks further than is reasonable to compute
+twice (RRDBNet: hundreds of pixels), or does not say how far, gets tiles that overlap and are blended across the
+overlap: no seams, but not the figures of the whole image.
 """
 
 from __future__ import annotations

@@ -12,13 +12,6 @@ from ..core.errors import ConfigError
 from . import select
 
 
-def _pair(outputs: Any, of: str, batch: Mapping[str, Tensor], target: str) -> tuple[Tensor, Tensor]:
-    prediction, truth = select.output(outputs, of), select.target(batch, target)
-    if prediction.shape != truth.shape:
-        raise ValueError(f"output {of!r} has shape {tuple(prediction.shape)}, but {target!r} has {tuple(truth.shape)}")
-    return prediction, truth
-
-
 class L1Loss(nn.Module):
     """Mean absolute difference between one output of a network and one entry of the batch.
 
@@ -37,7 +30,7 @@ class L1Loss(nn.Module):
 
     def forward(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The scalar loss; a mean over samples."""
-        return F.l1_loss(*_pair(outputs, self.of, batch, self.target))
+        return F.l1_loss(*select.pair(outputs, self.of, batch, self.target))
 
 
 class CharbonnierLoss(nn.Module):
@@ -61,5 +54,5 @@ class CharbonnierLoss(nn.Module):
 
     def forward(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The scalar loss; a mean over samples."""
-        prediction, truth = _pair(outputs, self.of, batch, self.target)
+        prediction, truth = select.pair(outputs, self.of, batch, self.target)
         return ((prediction - truth).square() + self.epsilon**2).sqrt().mean()

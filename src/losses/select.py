@@ -44,6 +44,19 @@ def target(batch: Mapping[str, Tensor], name: str) -> Tensor:
     return full_precision(batch[name])
 
 
+def pair(outputs: Any, of: str, batch: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
+    """The output ``of`` and the entry ``name`` of a batch, which have one shape; at least in float32.
+
+    Raises:
+        ConfigError: there is no such output or entry.
+        ValueError: the shapes differ.
+    """
+    made, truth = output(outputs, of), target(batch, name)
+    if made.shape != truth.shape:
+        raise ValueError(f"output {of!r} has shape {tuple(made.shape)}, but {name!r} has {tuple(truth.shape)}")
+    return made, truth
+
+
 def full_precision(x: Tensor) -> Tensor:
     """``x`` in float32, or in float64 where it is that already: losses are not computed in half precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

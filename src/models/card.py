@@ -80,6 +80,8 @@ class ModelCard:
         licence: licence of the *method's official release* as far as it binds users of its weights.
         weights: official checkpoints by tag.
         layouts: known key layouts of official checkpoints.
+        options_of: constructor options that converted tensors of a foreign file belong to, where they can be told
+            (number of blocks, scale ...); None: the caller has to give what differs from the defaults.
         published: numbers from the literature, shown beside ours.
         proven: how far the implementation is proven.
     """
@@ -95,6 +97,7 @@ class ModelCard:
     licence: str = ""
     weights: tuple[OfficialWeights, ...] = ()
     layouts: tuple[CheckpointLayout, ...] = ()
+    options_of: Callable[[Mapping[str, Tensor]], dict[str, Any]] | None = None
     published: tuple[PublishedResult, ...] = ()
     proven: tuple[Proof, ...] = ()
 

@@ -16,7 +16,7 @@ from ..core.errors import ConfigError, WeightsError, nearest
 from ..weights import fetch, save_weights
 from .card import ModelCard
 from .catalog import all_cards, get_card, list_models, register_model
-from .stored import PartInfo, StoredWeights, describe, load_into, read_stored
+from .stored import PartInfo, StoredWeights, describe, implied_options, load_into, read_stored
 
 __all__ = [
     "ModelInfo",
@@ -68,7 +68,8 @@ def create_model(
         name: see :func:`list_models`.
         weights: None for random initialisation; the tag of an official checkpoint (downloaded if need be);
             or a path: our ``.safetensors`` or ``.ckpt``, a run folder, or an official checkpoint in one of
-            its known layouts. A file of ours brings its constructor options along.
+            its known layouts. A file of ours brings its constructor options along; those of an official checkpoint
+            are read off its tensors where a network can (number of blocks, scale ...).
         parts: networks inside of it, ``{argument: spec}``; a spec is a model name, ``name:tag`` or a path.
         options: constructor options; they win over those of the file.
 
@@ -82,7 +83,8 @@ def create_model(
     stored = read_stored(_locate(card, weights))
     if stored.model not in (None, name):
         raise WeightsError(f"{str(stored.path)!r} holds weights of {stored.model!r}, not of {name!r}")
-    return _assemble(card, {**stored.options, **options}, parts or {}, stored, os.fspath(weights))
+    known = {**stored.options, **implied_options(card, stored, options)}
+    return _assemble(card, {**known, **options}, parts or {}, stored, os.fspath(weights))
 
 
 def load_model(path: str | os.PathLike[str], *, parts: Mapping[str, str] | None = None) -> nn.Module:

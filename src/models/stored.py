@@ -105,6 +105,28 @@ def describe(
     }
 
 
+def implied_options(card: ModelCard, stored: StoredWeights, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The constructor options that a file of another program belongs to, as far as its tensors tell.
+
+    Raises:
+        WeightsError: ``given`` options contradict them.
+    """
+    if stored.model is not None or card.options_of is None:
+        return {}
+    state, _ = _convert(card, stored)
+    try:
+        implied = card.options_of(state)
+    except (KeyError, ValueError, IndexError):
+        # the file is of another network, which loading it will say in detail
+        return {}
+    for key, value in implied.items():
+        if given.get(key, value) != value:
+            raise WeightsError(
+                f"{str(stored.path)!r} holds weights of {card.name!r} with {key}={value!r}, not {key}={given[key]!r}"
+            )
+    return implied
+
+
 def load_into(
     net: nn.Module,
     card: ModelCard,

@@ -85,19 +85,6 @@ def imresize(
     return result.to(image.dtype)
 
 
-def enlarge(image: Tensor, scale: int, *, rounded: bool = False) -> Tensor:
-    """RGB ``(B, 3, H, W)`` in [0, 1] enlarged by :func:`imresize`, clamped to [0, 1].
-
-    Args:
-        image: floating point.
-        scale: factor.
-        rounded: round to 8 bits before, between the axes and after, as MATLAB does with 8-bit images.
-    """
-    if not rounded:
-        return imresize(image, scale).clamp(0, 1)
-    return from_8bit(imresize(to_8bit(image), scale), image.dtype)
-
-
 def shrink(image: Tensor, scale: int, edges: Edges = "mirror") -> Tensor:
     """8-bit RGB ``(..., H, W)``, held as floating point in [0, 1], shrunk as the published low-resolution images were.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from framewright.ops.resize import enlarge, imresize, shrink, to_8bit
+from framewright.ops.resize import imresize, shrink, to_8bit
 from framewright.video import read_image
 from torch import Tensor
 
@@ -97,13 +97,6 @@ def test_half_precision_is_computed_in_float32() -> None:
     made = imresize(image, 0.5)
     assert made.dtype == torch.float16
     assert torch.equal(made, imresize(image.float(), 0.5).half())
-
-
-def test_enlarge_rounds_as_matlab_only_where_asked() -> None:
-    image = 0.4 + 0.2 * torch.rand(1, 3, 6, 6)
-    rounded = enlarge(image, 4, rounded=True)
-    assert torch.equal(to_8bit(rounded).float() / 255, rounded)
-    assert float((rounded - enlarge(image, 4)).abs().max()) < 3 / 255
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The convolutional parts of AlexNet, VGG16 and SqueezeNet 1.1: the trunks of LPIPS and of perceptual losses.
+"""The convolutional parts of AlexNet, VGG16, VGG19 and SqueezeNet 1.1: the trunks of LPIPS and of perceptual losses.
 
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014
 (https://arxiv.org/abs/1404.5997); Simonyan and Zisserman, ICLR 2015 (https://arxiv.org/abs/1409.1556); Iandola et
@@ -8,11 +8,12 @@ are left out, so a full file of torchvision and one of the features alone load a
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ...core.errors import ConfigError, nearest
 from ...weights import OfficialWeights
 from ..card import CheckpointLayout, ModelCard
 
@@ -23,12 +24,12 @@ class Backbone(nn.Module):
     Shape of the images: ``(B, 3, H, W)``, normalised as the caller's distance says.
 
     Attributes:
-        taps: positions in ``features``.
+        taps: positions in ``features``, ascending.
         smallest: height and width below which the last tap would be empty.
     """
 
-    taps: ClassVar[tuple[int, ...]]
-    smallest: ClassVar[int]
+    taps: tuple[int, ...]
+    smallest: int
 
     def __init__(self, features: nn.Sequential) -> None:
         super().__init__()
@@ -81,6 +82,18 @@ class AlexNet(Backbone):
         )
 
 
+def _vgg(*counts: int, inplace: bool = True) -> nn.Sequential:
+    """Blocks of so many 3x3 convolutions, each with a ReLU, and a pooling behind each block."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width, count in zip((64, 128, 256, 512, 512), counts, strict=True):
+        for _ in range(count):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace)]
+            channels = width
+        layers.append(nn.MaxPool2d(2, 2))
+    return nn.Sequential(*layers)
+
+
 class VGG16(Backbone):
     """VGG16, thirteen convolutions; taps behind the last of each size (relu1_2 ... relu5_3)."""
 
@@ -88,14 +101,46 @@ class VGG16(Backbone):
     smallest = 16
 
     def __init__(self) -> None:
-        layers: list[nn.Module] = []
-        channels = 3
-        for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
-            for _ in range(count):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), _relu()]
-                channels = width
-            layers.append(nn.MaxPool2d(2, 2))
-        super().__init__(nn.Sequential(*layers))
+        super().__init__(_vgg(2, 2, 3, 3, 3))
+
+
+_VGG19_COUNTS = (2, 2, 4, 4, 4)
+_VGG19_LAYERS = tuple(
+    name
+    for block, count in enumerate(_VGG19_COUNTS, 1)
+    for name in (*(f"{kind}{block}_{k + 1}" for k in range(count) for kind in ("conv", "relu")), f"pool{block}")
+)
+
+
+class VGG19(Backbone):
+    """VGG19, sixteen convolutions; taps anywhere.
+
+    Args:
+        layers: names of the taps: ``conv1_1`` to ``conv5_4`` before a ReLU, ``relu1_1`` to ``relu5_4`` behind it,
+            ``pool1`` to ``pool5``. The maps come in the order of the network.
+
+    Raises:
+        ConfigError: no layers, or an unknown one.
+    """
+
+    def __init__(self, layers: Sequence[str] = ("conv5_4",)) -> None:
+        if not layers:
+            raise ConfigError("give at least one layer of VGG19")
+        for name in layers:
+            if name not in _VGG19_LAYERS:
+                raise ConfigError(
+                    f"VGG19 has no layer {name!r}{nearest(str(name), _VGG19_LAYERS)} "
+                    "(conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5)"
+                )
+        # a ReLU in place would change the maps before it
+        super().__init__(_vgg(*_VGG19_COUNTS, inplace=False))
+        self.taps = tuple(sorted({_VGG19_LAYERS.index(name) for name in layers}))
+        self.smallest = 2 ** sum(name.startswith("pool") for name in _VGG19_LAYERS[: self.taps[-1] + 1])
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the taps in the order of the maps."""
+        return tuple(_VGG19_LAYERS[position] for position in self.taps)
 
 
 class _Fire(nn.Module):
@@ -180,10 +225,18 @@ CARDS = (
     _card(
         "vgg16",
         VGG16,
-        "trunk of VGG16: features of LPIPS (vgg) and of perceptual losses",
+        "trunk of VGG16: features of LPIPS (vgg)",
         'Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, '
         "https://arxiv.org/abs/1409.1556",
         "vgg16-397923af.pth",
+    ),
+    _card(
+        "vgg19",
+        VGG19,
+        "trunk of VGG19: features of perceptual losses",
+        'Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, '
+        "https://arxiv.org/abs/1409.1556",
+        "vgg19-dcbb9e9d.pth",
     ),
     _card(
         "squeezenet",

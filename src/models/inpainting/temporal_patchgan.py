@@ -12,13 +12,12 @@ Kept from the official code, because published weights were trained so:
 from __future__ import annotations
 
 import itertools
-import re
 
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
 from ..card import CheckpointLayout, ModelCard
-from ..layers.spectral_norm import SpectralConv3d
+from ..layers.spectral_norm import SpectralConv3d, from_parametrizations
 from .layers import activation, init_weights
 
 _KERNEL, _STRIDE = (3, 5, 5), (1, 2, 2)
@@ -92,8 +91,6 @@ class TemporalPatchGAN(nn.Module):
 
 # --- checkpoints
 
-_MODERN = re.compile(r"\.parametrizations\.weight\.(original|0\._([uv]))$")
-
 
 def _is_official(keys: set[str]) -> bool:
     return {"conv.0.weight_orig", "conv.8.weight_u", "conv.10.bias"} <= keys
@@ -101,11 +98,6 @@ def _is_official(keys: set[str]) -> bool:
 
 def _is_modern(keys: set[str]) -> bool:
     return {"conv.0.parametrizations.weight.original", "conv.10.bias"} <= keys
-
-
-def _from_modern(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """torch's newer names of the tensors of spectral normalisation, back to the older ones."""
-    return {_MODERN.sub(lambda m: f".weight_{m[2] or 'orig'}", key): value for key, value in state.items()}
 
 
 CARD = ModelCard(
@@ -119,7 +111,7 @@ CARD = ModelCard(
     licence="MIT (STTN), none stated (DSTT, FuseFormer)",
     layouts=(
         CheckpointLayout("official", _is_official, dict),
-        CheckpointLayout("torch parametrizations", _is_modern, _from_modern),
+        CheckpointLayout("torch parametrizations", _is_modern, from_parametrizations),
     ),
     proven=("parity", "official weights never seen"),
 )

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from framewright.core.errors import WeightsError
-from framewright.models.features.backbones import Backbone
+from framewright.core.errors import ConfigError, WeightsError
+from framewright.models.features.backbones import VGG19, Backbone
 from framewright.models.features.i3d import ENDPOINTS, InceptionI3d, _MaxPool, _pad
 from framewright.models.features.inception import FIDInception
 from framewright.models.registry import create_model
 from torch import Tensor
 
-TRUNKS = {"alexnet": "alexnet", "vgg16": "vgg16", "squeezenet": "squeezenet1_1"}
+TRUNKS = {"alexnet": "alexnet", "vgg16": "vgg16", "vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,28 @@ def test_trunks_have_torchvisions_names_and_layers(model: str, official: str) ->
         assert all(layer.numel() for layer in net(torch.rand(1, 3, net.smallest, net.smallest)))
         with pytest.raises(ValueError, match=f"at least {net.smallest}x{net.smallest} pixels"):
             net(torch.rand(1, 3, net.smallest - 1, 80))
+
+
+def test_vgg19_gives_maps_before_and_behind_a_relu() -> None:
+    torch.manual_seed(0)
+    net, image = VGG19(("relu1_2", "pool2", "conv1_2", "conv3_1")), torch.rand(1, 3, 16, 20)
+    assert net.layers == ("conv1_2", "relu1_2", "pool2", "conv3_1")
+    before, behind, pooled, third = net(image)
+    assert torch.equal(before.relu(), behind)
+    assert before.min() < 0
+    assert pooled.shape == (1, 128, 4, 5)
+    torch.testing.assert_close(third, net.features[10](pooled))
+    assert [VGG19((name,)).smallest for name in ("conv1_1", "relu1_2", "pool1", "conv4_4", "conv5_4")] == [
+        1,
+        1,
+        2,
+        8,
+        16,
+    ]
+    with pytest.raises(ConfigError, match=r"no layer 'conv5_5'.*did you mean 'conv5_4'"):
+        VGG19(("conv5_5",))
+    with pytest.raises(ConfigError, match="at least one layer"):
+        VGG19(())
 
 
 def test_trunk_files_with_and_without_the_classifier(tmp_path: Path) -> None:

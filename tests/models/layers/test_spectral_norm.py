@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
-from framewright.models.layers.spectral_norm import SpectralConv3d
-from torch import nn
+from framewright.models.layers.spectral_norm import SpectralConv2d, SpectralConv3d
+from torch import Tensor, nn
 
 
 def layer(**options: int) -> SpectralConv3d:
@@ -12,11 +13,17 @@ def layer(**options: int) -> SpectralConv3d:
     return SpectralConv3d(3, 6, (3, 5, 5), (1, 2, 2), (1, 2, 2), **options)
 
 
-def test_it_equals_the_first_implementation_of_torch() -> None:
-    ours = layer()
-    theirs = nn.utils.spectral_norm(nn.Conv3d(3, 6, (3, 5, 5), (1, 2, 2), (1, 2, 2)))
+@pytest.mark.parametrize(
+    ("ours", "plain", "x"),
+    [
+        (layer(), nn.Conv3d(3, 6, (3, 5, 5), (1, 2, 2), (1, 2, 2)), torch.rand(2, 3, 4, 16, 16)),
+        (SpectralConv2d(3, 6, 4, 2, 1, bias=False), nn.Conv2d(3, 6, 4, 2, 1, bias=False), torch.rand(2, 3, 16, 16)),
+    ],
+    ids=["3d", "2d"],
+)
+def test_it_equals_the_first_implementation_of_torch(ours: nn.Module, plain: nn.Module, x: Tensor) -> None:
+    theirs = nn.utils.spectral_norm(plain)
     theirs.load_state_dict(ours.state_dict())
-    x = torch.rand(2, 3, 4, 16, 16)
     for _ in range(3):  # several passes of one step share a graph
         for net in (ours, theirs):
             net(x).square().sum().backward()
