@@ -135,8 +135,8 @@ def _next_side(side: int, longest: int, rule: TileRule) -> int | None:
 def _out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # the CPU's allocator has no class of its own
-    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    # the allocator of the CPU and cuDNN have no class of their own
+    return any(sign in str(error) for sign in ("not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED"))
 
 
 def _all_tiles(run: Callable[[Tensor], Tensor], image: Tensor, side: int, rule: TileRule, name: str) -> Tensor:
