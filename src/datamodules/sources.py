@@ -16,6 +16,7 @@ from .clips import ClipSection
 from .flow_sources import FLOW_SOURCES
 from .masks.training import TrainingMasks
 from .sections import DataSection, DataSource, Positive, Probability
+from .sr_sources import SR_SOURCES
 from .transforms import TripletTransform
 
 __all__ = ["SOURCES", "DataSection", "DataSource", "create_source", "parse_data"]
@@ -136,7 +137,7 @@ class ScenesSource(DataSource):
         return ScenesEvaluation(self.section.validation, task=self.task)
 
     def benchmark(self) -> tuple[str, dict[str, Any]]:
-        return f"{self.task}_scenes", {}
+        return f"{'sr' if self.task == 'super_resolution' else self.task}_scenes", {}
 
 
 class FolderSource(DataSource):
@@ -254,6 +255,7 @@ SOURCES: dict[str, type[DataSource]] = {
     "vimeo90k_triplet": Vimeo90KTripletSource,
     "vimeo90k_septuplet": Vimeo90KSeptupletSource,
     **FLOW_SOURCES,
+    **SR_SOURCES,
 }
 
 
