@@ -113,7 +113,7 @@ class RealESRGANDegradation:
         return {"kind": "realesrgan", **asdict(self)}
 
     def __call__(self, image: Photo, scale: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-        """Degrade ``(H, W, 3)`` float32 RGB in [0, 1], sides multiples of ``scale``, to ``(H/scale, W/scale, 3)`` uint8."""
+        """Degrade ``(H, W, 3)`` float32 RGB in [0, 1], sides multiples of ``scale``; ``(H / s, W / s, 3)`` uint8."""
         height, width = image.shape[0], image.shape[1]
         kernels = [self._kernel(part, rng) for part in (self.first, self.second)]
         last = self._final_kernel(rng)

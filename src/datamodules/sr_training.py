@@ -51,8 +51,8 @@ class SuperResolutionFiles(TrainingDataset):
         without = [item.id for item in files if not item.lr]
         if lr == "given" and without:
             raise DataError(
-                f"{layout.title}: {len(without)} of {len(files)} images in {str(root)!r} have no low-resolution file for "
-                f"a scale of {transform.largest}, the first is {without[0]!r}; data.lr=made makes them"
+                f"{layout.title}: {len(without)} of {len(files)} images in {str(root)!r} have no low-resolution file "
+                f"for a scale of {transform.largest}, the first is {without[0]!r}; data.lr=made makes them"
             )
         plain = transform.degradation == "bicubic" and len(transform.scales) == 1 and not transform.sharpened
         self.uses_given = lr == "given" or (lr == "auto" and not without and plain and transform.shrink == (1.0,))
@@ -102,9 +102,7 @@ class PhotographSamples(TrainingDataset):
     def __init__(self, transform: ScaleTransform, length: int = 100_000) -> None:
         least = transform.crop or transform.largest
         sizes = {name: read_photograph(name).shape[:2] for name in training_photographs()}
-        self.names = tuple(
-            name for name, size in sizes.items() if min(size) // transform.largest >= least / transform.largest
-        )
+        self.names = tuple(name for name, size in sizes.items() if min(size) >= least)
         if not self.names:
             raise DataError(f"data=photographs: no photograph is as large as crop={transform.crop}")
         areas = np.array([sizes[name][0] * sizes[name][1] for name in self.names], np.float64)

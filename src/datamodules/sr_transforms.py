@@ -141,8 +141,8 @@ class ScaleTransform:
         # sets differ in whether they cut the large image, or leave a fraction of a pixel
         if any(found - whole not in (0, 1) for found, whole in zip(lr.shape[:2], expected, strict=True)):
             raise DataError(
-                f"{name}: the low-resolution image is {lr.shape[1]}x{lr.shape[0]}, expected {expected[1]}x{expected[0]} "
-                f"(width x height) for a scale of {scale}"
+                f"{name}: the low-resolution image is {lr.shape[1]}x{lr.shape[0]}, expected "
+                f"{expected[1]}x{expected[0]} (width x height) for a scale of {scale}"
             )
 
     def _place(self, hr: Image, rng: np.random.Generator, name: str) -> tuple[int, int, int, int]:
