@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.errors import ConfigError, DataError
 from ..ops.resize import imresize
-from .degradation import RealESRGANDegradation, sharpen
+from .degradation import Photo, RealESRGANDegradation, sharpen
 from .transforms import Image, images_to_tensor
 
 Degradation = Literal["bicubic", "realesrgan"]
@@ -98,7 +98,7 @@ class ScaleTransform:
         source = hr
         if self.sharpened:
             region, (y, x) = _region(hr, top, left, height, width, _SURROUNDINGS * 2, self.largest)
-            sharp = np.rint(sharpen(region.astype(np.float32) / 255) * 255).astype(np.uint8)
+            sharp = np.rint(sharpen(_unit(region)) * 255).astype(np.uint8)
             sample["sharp"] = turn(sharp[y : y + height, x : x + width])
             source, top, left = sharp, y, x
         for scale in self.scales:
@@ -172,7 +172,7 @@ class ScaleTransform:
         if degrade is None:
             made = imresize(_planes(region), 1 / scale).permute(1, 2, 0).numpy()
         else:
-            made = degrade(region.astype(np.float32) / 255, scale, rng)
+            made = degrade(_unit(region), scale, rng)
         return np.asarray(made[y // scale : (y + height) // scale, x // scale : (x + width) // scale])
 
 
@@ -212,6 +212,10 @@ def _region(
 
 def _planes(image: npt.NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def _unit(image: Image) -> Photo:
+    return image.astype(np.float32) / np.float32(255)
 
 
 def _reduced(image: Image, factor: float) -> Image:

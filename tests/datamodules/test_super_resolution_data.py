@@ -158,7 +158,7 @@ class TestDegradation:
         assert kernel.sum() == pytest.approx(1)
         assert np.allclose(kernel, kernel[::-1, ::-1])
         assert kernel[10, 10] == kernel.max()
-        assert (np.allclose(kernel, kernel.T) == shape.endswith("iso") and ("aniso" not in shape)) or "aniso" in shape
+        assert np.allclose(kernel, kernel.T) == ("aniso" not in shape)
 
     def test_an_oblong_kernel_lies_along_its_axis(self) -> None:
         kernel = gaussian_kernel(31, 4.0, 1.5, np.pi / 6, "aniso")
@@ -257,7 +257,7 @@ class TestSources:
         (video,) = source(values).validation()
         assert (video.id, tuple(video.frames.shape), set(video.truth)) == ("0801", (1, 3, 40, 41), {"gray"})
         twice = {**values, "scales": [2], "lr": "given"}
-        with pytest.raises(DataError, match="2 of 2 images .* have no low-resolution file for a scale of 2"):
+        with pytest.raises(DataError, match=r"2 of 2 images .* have no low-resolution file for a scale of 2"):
             source(twice).training()
         (tmp_path / "DIV2K_train_LR_bicubic/X4/0002x4.png").unlink()
         with pytest.raises(DataError, match="has no low-resolution image for '0002'"):
@@ -318,7 +318,7 @@ class TestEvaluationSets:
             assert check("set5", tmp_path / layout, manifest=tmp_path / f"{layout}.json", progress=False) == 0
         made = create_evaluation_set({"name": "set5", "root": str(tmp_path / "edsr"), "scale": 2}, "super_resolution")
         assert "lr" not in made[0].truth
-        with pytest.raises(DataError, match="Set5: .* is not laid out as expected"):
+        with pytest.raises(DataError, match=r"Set5: .* is not laid out as expected"):
             create_evaluation_set({"name": "set5", "root": str(tmp_path)}, "super_resolution")
         with pytest.raises(ConfigError, match="super_resolution"):
             create_evaluation_set({"name": "set5", "root": str(tmp_path / "edsr")}, "flow")
