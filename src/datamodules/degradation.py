@@ -135,7 +135,7 @@ class RealESRGANDegradation:
         made = _filter(_resize(made, height // scale, width // scale, mode), last)
         if sinc_first:
             made = _jpeg(made, self.second.jpeg, rng)
-        return np.rint(made.clip(0, 1) * 255).astype(np.uint8)
+        return np.asarray(np.rint(made.clip(0, 1) * 255), np.uint8)
 
     def _kernel(self, part: Round, rng: np.random.Generator) -> Kernel:
         return draw_kernel(
