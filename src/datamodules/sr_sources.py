@@ -62,9 +62,13 @@ class SRSection(DataSection):
 
 
 class PhotographsSection(SRSection):
-    """``data=photographs``: those inside scikit-image; ``root`` and ``lr`` mean nothing here."""
+    """``data=photographs``: those inside scikit-image; ``root`` and ``lr`` mean nothing here.
+
+    ``photographs`` names those to use; null: all that are not held out.
+    """
 
     crop: Positive | None = 96
+    photographs: Annotated[list[str], Field(min_length=1)] | None = None
 
 
 class DIV2KSection(SRSection):
@@ -188,12 +192,16 @@ class PhotographsSource(SRSource):
 
     section_type = PhotographsSection
 
+    def __init__(self, section: PhotographsSection, task: str) -> None:
+        super().__init__(section, task)
+        self.section = section
+
     def training(self) -> TrainingDataset:
         from .sr_training import PhotographSamples
 
-        if self.base_section.root is not None or self.base_section.lr == "given":
+        if self.section.root is not None or self.section.lr == "given":
             raise ConfigError("data=photographs has no files: data.root and data.lr=given mean nothing here")
-        return PhotographSamples(self.transform)
+        return PhotographSamples(self.transform, self.section.photographs)
 
 
 class DIV2KSource(SRSource):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from ..core.config import check_known
 from ..core.errors import DataError
 from ..core.files import sha256_json
 from ..video import read_image
@@ -88,25 +89,28 @@ class SuperResolutionFiles(TrainingDataset):
 class PhotographSamples(TrainingDataset):
     """Crops of the photographs inside scikit-image that are not held out; endless.
 
-    A photograph counts by its number of pixels, so that every place is about equally likely. Samples as of
-    :class:`SuperResolutionFiles`.
+    All photographs are equally likely, not all places: the two largest, of stars and of an eye, hold most of the pixels
+    and little detail. Samples as of :class:`SuperResolutionFiles`.
 
     Args:
         transform: crop, degradation, augmentation; photographs smaller than its crop are left out.
+        names: only these; None: all of :func:`~framewright.datamodules.photographs.training_photographs`.
         length: what ``len`` says.
 
     Raises:
+        ConfigError: a name that is not one of those.
         DataError: no photograph is as large as the crop.
     """
 
-    def __init__(self, transform: ScaleTransform, length: int = 100_000) -> None:
+    def __init__(self, transform: ScaleTransform, names: Sequence[str] | None = None, length: int = 100_000) -> None:
+        for name in names or ():
+            check_known(name, training_photographs(), "training photograph")
+        chosen = training_photographs() if names is None else tuple(sorted(set(names)))
         least = transform.crop or transform.largest
-        sizes = {name: read_photograph(name).shape[:2] for name in training_photographs()}
+        sizes = {name: read_photograph(name).shape[:2] for name in chosen}
         self.names = tuple(name for name, size in sizes.items() if min(size) >= least)
         if not self.names:
             raise DataError(f"data=photographs: no photograph is as large as crop={transform.crop}")
-        areas = np.array([sizes[name][0] * sizes[name][1] for name in self.names], np.float64)
-        self._share = areas / areas.sum()
         self.transform, self.length = transform, length
 
     def __len__(self) -> int:
@@ -114,7 +118,7 @@ class PhotographSamples(TrainingDataset):
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """A crop, drawn with ``rng`` alone."""
-        name = self.names[int(rng.choice(len(self.names), p=self._share))]
+        name = self.names[int(rng.integers(len(self.names)))]
         return self.transform(read_photograph(name), None, rng, f"the photograph {name!r}")
 
     def describe(self) -> dict[str, Any]:

@@ -238,6 +238,10 @@ class TestSources:
         assert validation is not None
         assert [video.id for video in validation] == ["coffee", "ihc", "motorcycle_left"]
         assert set(dataset.describe()["photographs"]) == set(train)
+        few = source({"name": "photographs", "photographs": ["chelsea", "brick"]}).training()
+        assert set(few.describe()["photographs"]) == {"brick", "chelsea"}
+        with pytest.raises(ConfigError, match="coffee"):  # held out
+            source({"name": "photographs", "photographs": ["coffee"]}).training()
         with pytest.raises(ConfigError, match="photographs has no files"):
             source({"name": "photographs", "root": "/x"}).training()
 
