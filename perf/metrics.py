@@ -34,7 +34,7 @@ from framewright.datamodules.scenes import ScenesEvaluation
 from framewright.inference import FolderMethod
 from framewright.metrics import MetricEntry, SetMetric, Shared
 from framewright.ops.frechet import frechet_distance
-from framewright.video import open_video, write_image
+from framewright.video import write_image
 from skimage.metrics import structural_similarity
 
 SIZE = (240, 432)
@@ -133,8 +133,8 @@ def reference(root: Path, flows: dict[str, Any]) -> dict[str, float]:
 
 
 def _read(folder: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    with open_video(folder) as reader:
-        return reader.get(range(len(reader)))
+    images = [cv2.imread(str(path)) for path in sorted(folder.glob("*.png"))]
+    return np.stack([cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images])
 
 
 def _warp_error(frame: Any, following: Any, flow: Any, hidden: Any) -> float:

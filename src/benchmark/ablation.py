@@ -289,6 +289,7 @@ class _Statistics:
                 parameters=results[0].cost.parameters,
                 seconds_per_frame=python_statistics.median(seconds) if seconds else None,
                 macs_per_frame=results[0].cost.macs_per_frame,
+                macs_of_clip=results[0].cost.macs_of_clip,
                 peak_memory_mb=max((mb for r in results if (mb := r.cost.peak_memory_mb) is not None), default=None),
             ),
             **extra,

@@ -205,7 +205,7 @@ def _network_method(name: str, net: nn.Module, source: str, inference: Section |
             "options": repr(sorted(info.options.items())),
             "weights": info.weights_sha256,
             "parts": {argument: asdict(part) for argument, part in sorted(info.parts.items())},
-            "inference": None if inference is None else inference.model_dump(mode="json"),
+            "inference": None if inference is None or usual else inference.model_dump(mode="json"),
         }
     return NetworkMethod(
         name,

@@ -78,12 +78,14 @@ class Problem:
             return flow_to_colour(chunk.extras["flow"], self.longest)
         frames, position = chunk.frames, chunk.start
         if self.quantise is not None:
-            scaled = frames.clamp(0, 1) * 255
+            # in place: fresh memory costs more than the arithmetic
+            scaled = frames.clamp(0, 1).mul_(255)
             # a value such as 7 / 255 * 255 may fall just below 7
-            frames = (scaled.round() if self.quantise == "round" else (scaled + 1e-4).floor()) / 255
+            frames = (scaled.round_() if self.quantise == "round" else scaled.add_(1e-4).floor_()).div_(255)
         if self.composite and self.mask is not None:
             part = slice(position, position + len(frames))
-            frames = torch.where(self.mask[part] > 0, frames, self.targets[part])
+            into = None if frames is chunk.frames else frames
+            frames = torch.where(self.mask[part] > 0, frames, self.targets[part], out=into)
         return frames
 
     def preview(self, index: int) -> Tensor:

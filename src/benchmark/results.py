@@ -74,12 +74,14 @@ class Cost(_Part):
         parameters: of its networks.
         seconds_per_frame: the median over videos of its seconds per output frame.
         macs_per_frame: multiplications with addition per output frame, the mean over the data set's frames.
+        macs_of_clip: for inpainting: of one forward pass over 8 frames of 432x240, which papers print as FLOPs.
         peak_memory_mb: the most memory that it held at once on its device, in units of 10^6 bytes.
     """
 
     parameters: int | None = None
     seconds_per_frame: float | None = None
     macs_per_frame: float | None = None
+    macs_of_clip: float | None = None
     peak_memory_mb: float | None = None
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import statistics as python_statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from ..core.ahead import ReadAhead
 from ..core.errors import ConfigError, DataError
 from ..core.files import sha256_json
 from ..core.processes import Group
@@ -113,8 +115,9 @@ class Outcome:
 def run(benchmark: Benchmark, options: RunOptions | None = None) -> Outcome:
     """Run all methods over all videos and put the table together.
 
-    Videos are loaded one at a time, and each only if a row or a clip of it is missing. Rows go to the cache
-    as soon as they are finished, so that an interrupted evaluation continues where it stopped.
+    Videos are loaded one at a time, the next one while the present one is measured, and each only if a row or a clip
+    of it is missing. Rows go to the cache as soon as they are finished, so that an interrupted evaluation continues
+    where it stopped.
 
     With several processes, each computes every n-th video, and then all have all rows; only the first one makes
     the stills. A video is never divided, so that nothing is counted twice and a method that carries a state from
@@ -142,6 +145,16 @@ class _State:
         return [self.found[index] for index in sorted(self.found)]
 
 
+@dataclass(frozen=True)
+class _Video:
+    """What the cache knows of a video: per method its row, and its cost if this is the first video."""
+
+    index: int
+    rows: Sequence[Row | None]
+    costs: Sequence[Mapping[str, Any] | None]
+    clip: bool
+
+
 class _Run:
     def __init__(self, benchmark: Benchmark, options: RunOptions) -> None:
         _check_names(benchmark.methods)
@@ -160,6 +173,7 @@ class _Run:
         self.truth_counts: dict[str, tuple[int, int]] = {}
         self.costs = [Cost(parameters=state.method.parameters) for state in self.states]
         self.gallery = Gallery()
+        self.frame_counts: list[int] = []
         self.computed = 0
         self.clips: dict[int, Clip] = {}
 
@@ -173,8 +187,7 @@ class _Run:
         with tqdm(
             total=len(mine) * len(self.states), desc=self.benchmark.name, unit="row", disable=hidden or group.rank > 0
         ) as progress:
-            for index in mine:
-                self._video(index, progress)
+            self._videos(mine, progress)
         self._share()
         _check_ids(self.states[0].rows)
         self._stills()
@@ -198,28 +211,50 @@ class _Run:
         # the first process has the first video, on which the cost is measured
         self.costs = shares[0][4]
 
-    def _video(self, index: int, progress: tqdm[Any]) -> None:
-        known = [state.cache.load(index, self.columns) for state in self.states]
-        missing = [self._missing(row) for row in known]
-        clip = self.options.pictures is not None and index < self.options.clips
-        costs = [state.cache.load_json("cost") for state in self.states] if index == 0 else []
-        if not clip and not any(missing) and None not in costs:
-            for state, row in zip(self.states, known, strict=True):
-                assert row is not None
-                state.found[index] = row
-            self._costs(costs, None)
-            progress.update(len(self.states))
-            return
-        problem = self._problem(index)
+    def _videos(self, mine: Sequence[int], progress: tqdm[Any]) -> None:
+        """All videos of this process, the next one read while the results of the last method are measured.
+
+        Not earlier, because methods are timed, and not before the costs are known, because memory is measured.
+        """
+        waiting = [video for video in map(self._known, mine) if not self._settle(video, progress)]
+        with ReadAhead(self._problem) as problems:
+            for place, video in enumerate(waiting):
+                following = [partial(problems.begin, later.index) for later in waiting[place + 1 : place + 2]]
+                self._video(video, problems.get(video.index), following[0] if following else None, progress)
+
+    def _known(self, index: int) -> _Video:
+        """What is known of a video before it is read."""
+        return _Video(
+            index,
+            rows=[state.cache.load(index, self.columns) for state in self.states],
+            costs=[state.cache.load_json("cost") for state in self.states] if index == 0 else [],
+            clip=self.options.pictures is not None and index < self.options.clips,
+        )
+
+    def _settle(self, video: _Video, progress: tqdm[Any]) -> bool:
+        """Take over the rows of a video of which nothing is missing."""
+        if video.clip or None in video.costs or any(map(self._missing, video.rows)):
+            return False
+        for state, row in zip(self.states, video.rows, strict=True):
+            assert row is not None
+            state.found[video.index] = row
+        self._costs(video.costs, None)
+        progress.update(len(self.states))
+        return True
+
+    def _video(self, video: _Video, problem: Problem, begin: Callable[[], None] | None, progress: tqdm[Any]) -> None:
+        index, clip, costs = video.index, video.clip, video.costs
         truth = self.truth.video(index)
         kept: dict[str, Pictures] = {}
-        for state, row, columns in zip(self.states, known, missing, strict=True):
+        for state, row in zip(self.states, video.rows, strict=True):
             progress.set_postfix_str(state.method.name, refresh=False)
             name = f"clip-{index:06d}-{self.options.clip_frames}"
             pictures = state.cache.load_pictures(name) if clip else None
+            columns = self._missing(row)
             if row is None or columns or (clip and pictures is None):
                 keeper = FrameKeeper(self.options.clip_frames)
-                row = _merged(row, score(state.method, problem, columns, keeper if clip else None, truth))
+                made = begin if state is self.states[-1] and None not in costs else None
+                row = _merged(row, score(state.method, problem, columns, keeper if clip else None, truth, made))
                 self.computed += 1
                 if clip:
                     pictures = keeper.pictures()
@@ -251,8 +286,9 @@ class _Run:
         dataset = self.benchmark.dataset
         problem = make_problem(dataset[index], self.protocol, self.options.device, self.options.precision)
         if any(column.metric is not None and column.metric.position_matters for column in self.columns):
-            counts = (dataset.frame_count(before) for before in range(index))
-            problem = replace(problem, pairs_before=sum(max(count - 1, 0) for count in counts))
+            for before in range(len(self.frame_counts), index):
+                self.frame_counts.append(dataset.frame_count(before))
+            problem = replace(problem, pairs_before=sum(max(count - 1, 0) for count in self.frame_counts[:index]))
         return problem
 
     def _stills(self) -> None:

@@ -185,10 +185,15 @@ def _giga(count: float) -> str:
     return f"{count / 1e9:.3g}" if count < 1e12 else f"{count / 1e9:.0f}"
 
 
+def _tenths_of_giga(count: float) -> str:
+    return f"{count / 1e9:.1f}"
+
+
 EXTRAS = (
     Extra("average rank", "average_rank", lambda method: method.average_rank, lambda rank: f"{rank:.2f}"),
     Extra("parameters", "parameters", lambda method: method.cost.parameters, lambda count: count_text(int(count))),
     Extra("MACs/frame (G)", "macs_per_frame", lambda method: method.cost.macs_per_frame, _giga),
+    Extra("MACs of 8 frames of 432x240 (G)", "macs_of_clip", lambda method: method.cost.macs_of_clip, _tenths_of_giga),
     Extra("ms/frame", "seconds_per_frame", lambda method: method.cost.seconds_per_frame, _milliseconds),
     Extra("peak memory (MB)", "peak_memory_mb", lambda method: method.cost.peak_memory_mb, lambda mb: f"{mb:.0f}"),
 )

@@ -83,7 +83,8 @@ def check(values: Mapping[str, Any]) -> Any:
     card = get_card(config.model.name)
     if card.baseline:
         raise ConfigError(f"model.name={card.name} is a baseline without weights; there is nothing to train")
-    _check_adversaries(config, task_module(card.task))
+    kind = task_module(card.task)
+    _check_adversaries(config, kind)
     check_arguments(card.build, config.model.options, "model")
     parse_data(config.data)
     allow = config.allow_targets
@@ -100,7 +101,7 @@ def check(values: Mapping[str, Any]) -> Any:
         resolve_target(callback, where=f"callbacks.{name}", allow=allow)
     for key, options in config.validation.metrics.items():
         check_known(key, list_metrics(), "metric")
-        create_value_metric(key, **options)
+        create_value_metric(key, masks=kind.has_masks, **options)
     return config
 
 

@@ -38,9 +38,10 @@ def all_layouts() -> dict[str, Layout]:
     from .interpolation_sets import HD, MIDDLEBURY, SNU_FILM, UCF101, X_TEST
     from .sr_layouts import SR_LAYOUTS
     from .vimeo90k import SEPTUPLET_LAYOUT, TRIPLET_LAYOUT
+    from .vos_layouts import DAVIS, YOUTUBE_VOS
 
     interpolation = (TRIPLET_LAYOUT, SEPTUPLET_LAYOUT, UCF101, MIDDLEBURY, SNU_FILM, HD, X_TEST)
-    layouts = (FOLDER, *interpolation, *FLOW_LAYOUTS, *SR_LAYOUTS)
+    layouts = (FOLDER, *interpolation, *FLOW_LAYOUTS, *SR_LAYOUTS, DAVIS, YOUTUBE_VOS)
     return {layout.name: layout for layout in layouts}
 
 

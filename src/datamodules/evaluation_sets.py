@@ -10,23 +10,11 @@ from pydantic import Field
 from ..core.config import check_known, parse_section
 from .base import EvaluationDataset
 from .flow_evaluation_sets import FLOW_EVALUATION_SETS
-from .masked_evaluation import MaskedEvaluation, MaskKind
+from .inpainting_evaluation_sets import INPAINTING_EVALUATION_SETS, MaskedSection
 from .sections import EvaluationSection, Positive
 from .sr_evaluation_sets import SR_EVALUATION_SETS
 
 __all__ = ["EVALUATION_SETS", "EvaluationSection", "create_evaluation_set"]
-
-
-class MaskedSection(EvaluationSection):
-    """Keys of sets that can be had with holes.
-
-    ``masks``: drawn from ``mask_seed``, or those of the set: ``files``, ``object``, ``own_object``. ``dilation``: steps
-    of a 3x3 cross by which they grow; the official evaluation programs take 4. Only inpainting looks at these.
-    """
-
-    masks: MaskKind = "stationary_free_form"
-    mask_seed: Annotated[int, Field(ge=0)] = 0
-    dilation: Annotated[int, Field(ge=0)] = 4
 
 
 class ScenesEvaluationSection(MaskedSection):
@@ -77,7 +65,7 @@ class FolderEvaluationSection(MaskedSection):
             **excluded,
         )
         if isinstance(videos, FolderClipsEvaluation):
-            return MaskedEvaluation(videos, self.masks, self.mask_seed, self.dilation)
+            return self.with_masks(videos)
         return videos
 
 
@@ -191,6 +179,7 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "hd": HDSection,
     "x_test": XTestSection,
     **FLOW_EVALUATION_SETS,
+    **INPAINTING_EVALUATION_SETS,
     **SR_EVALUATION_SETS,
 }
 

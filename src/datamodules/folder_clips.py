@@ -170,6 +170,8 @@ class FolderClips(TrainingDataset):
 class FolderClipsEvaluation(FolderEvaluation, VideoSet):
     """Whole videos of a split, with any number of frames; arguments and errors as :class:`FolderEvaluation`."""
 
+    given = ("files",)
+
     @staticmethod
     def shortest(step: int) -> int:
         """One frame."""
@@ -196,8 +198,6 @@ class FolderClipsEvaluation(FolderEvaluation, VideoSet):
 
     def given_masks(self, index: int, kind: str) -> MaskVideo:
         """``files``: the masks that lie beside a video, see :func:`find_masks`."""
-        if kind != "files":
-            return super().given_masks(index, kind)
         video = self.segments[index].video
         alone = sum(other.video.path.parent == video.path.parent for other in self.segments) == 1
         path = find_masks(video.path, alone)

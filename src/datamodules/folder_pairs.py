@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from ..core.files import sha256_tree
 from ..video import find_videos, open_video, read_image
 from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_frames, natural_key
 from ..video.flow_files import read_flow
+from ..video.montage import to_float
 from .base import EvaluationDataset, EvaluationVideo
 from .layout import require_root
 
@@ -94,7 +94,7 @@ class FolderPairs(EvaluationDataset):
         source = self._sources[index]
         with open_video(source.frames, only=source.only) as reader:
             count = len(reader) if self.max_frames is None else min(len(reader), self.max_frames)
-            frames = _tensor(reader.get(range(count)))
+            frames = to_float(reader.get(range(count)))
             total = len(reader)
         truth: dict[str, Tensor] = {}
         if source.masks is not None:
@@ -217,10 +217,6 @@ def _read_flows(folder: Path, wanted: int, expected: int, size: tuple[int, ...])
 
 def _is_lossy(path: Path) -> bool:
     return path.suffix.lower() in (".jpg", ".jpeg", ".webp")
-
-
-def _tensor(frames: npt.NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
 def _digest(path: Path, only: str) -> str:

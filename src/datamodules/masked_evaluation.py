@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -30,7 +30,13 @@ DRAWN = tuple(_DRAWN)
 
 
 class VideoSet(EvaluationDataset):
-    """Videos whose length and size are known without loading them."""
+    """Videos whose length and size are known without loading them.
+
+    Attributes:
+        given: kinds of masks that the set has itself: ``files``, ``object``, ``own_object``.
+    """
+
+    given: ClassVar[tuple[MaskKind, ...]] = ()
 
     @abstractmethod
     def video_id(self, index: int) -> str:
@@ -41,15 +47,12 @@ class VideoSet(EvaluationDataset):
         """Height and width of video ``index`` as it is loaded."""
 
     def given_masks(self, index: int, kind: str) -> MaskVideo:
-        """Masks of video ``index`` that are not drawn: ``files``, ``object`` or ``own_object``.
+        """Masks of video ``index`` that are not drawn, of a kind in :attr:`given`.
 
         Raises:
             DataError: there are none for this video.
-            ConfigError: this set has none of that kind.
         """
-        raise ConfigError(
-            f"the data set {self.name!r} has no masks of the kind {kind!r}; use one of {', '.join(DRAWN)}"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no masks of its own")
 
 
 class MaskedEvaluation(EvaluationDataset):
@@ -69,9 +72,12 @@ class MaskedEvaluation(EvaluationDataset):
     """
 
     def __init__(self, videos: VideoSet, kind: str = "stationary_free_form", seed: int = 0, dilation: int = 4) -> None:
-        known = (*DRAWN, "files", "object", "own_object")
+        known = (*DRAWN, *videos.given)
         if kind not in known:
-            raise ConfigError(f"data.masks={kind!r}: expected one of {', '.join(known)}{nearest(kind, known)}")
+            raise ConfigError(
+                f"the data set {videos.name!r} has no masks {kind!r}; data.masks is one of {', '.join(known)}"
+                f"{nearest(kind, known)}"
+            )
         if seed < 0 or dilation < 0:
             raise ConfigError(f"data.mask_seed={seed} and data.dilation={dilation} must not be negative")
         self.videos, self.kind, self.seed, self.dilation = videos, kind, seed, dilation

@@ -14,6 +14,7 @@ from ..core.config import check_known, parse_section
 from .base import EvaluationDataset, TrainingDataset
 from .clips import ClipSection
 from .flow_sources import FLOW_SOURCES
+from .inpainting_sources import INPAINTING_SOURCES
 from .masks.training import TrainingMasks
 from .sections import DataSection, DataSource, Positive, Probability
 from .sr_sources import SR_SOURCES
@@ -255,6 +256,7 @@ SOURCES: dict[str, type[DataSource]] = {
     "vimeo90k_triplet": Vimeo90KTripletSource,
     "vimeo90k_septuplet": Vimeo90KSeptupletSource,
     **FLOW_SOURCES,
+    **INPAINTING_SOURCES,
     **SR_SOURCES,
 }
 

@@ -68,6 +68,8 @@ def _read(path: Path, member: Member) -> Entry:
         from ..video import read_flow
 
         size, frames = read_flow(path)[1].shape, 0
+    elif member.kind == "zip":
+        size, frames = _decode_zip(path)
     elif member.kind == "yuv420":
         from .yuv import count_frames
 
@@ -78,6 +80,17 @@ def _read(path: Path, member: Member) -> Entry:
     if member.size is not None and tuple(size) != member.size:
         raise DataError(f"is {size[1]}x{size[0]}, expected {member.size[1]}x{member.size[0]} (width x height)")
     return {"frames": frames, "height": int(size[0]), "width": int(size[1])}
+
+
+def _decode_zip(path: Path) -> tuple[tuple[int, int], int]:
+    from .frame_store import FrameStore
+
+    store = FrameStore(path)
+    for first in range(0, len(store), _CHUNK):
+        numbers = range(first, min(first + _CHUNK, len(store)))
+        # the first frame beside every chunk: all must have its size
+        size = store.read_array([0, *numbers]).shape[1:3]
+    return (size[0], size[1]), len(store)
 
 
 def _decode_video(path: Path) -> tuple[tuple[int, int], int]:

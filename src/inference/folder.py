@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..core.errors import ConfigError, DataError
 from ..core.files import sha256_tree
 from ..models.card import PublishedResult
 from ..video import open_video, read_image
 from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ..video.montage import to_float
 from .method import Chunk, Context
 from .stored_flow import stored_flows
 
@@ -138,5 +138,4 @@ class FolderMethod:
                 f"method {self.name!r}: the frames of {path} are {width}x{height}, "
                 f"expected {size[1]}x{size[0]} (width x height)"
             )
-        tensor = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-        return Chunk(start, tensor.float() / 255)
+        return Chunk(start, to_float(frames))

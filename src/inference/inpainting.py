@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -170,4 +172,4 @@ def _fill_clips(
             filled = [new[:, box.cut(frame.hole)] for new, frame in zip(made, frames, strict=True)]
         yield [frame.filled(values) for frame, values in zip(frames, filled, strict=True)]
         start = wanted.stop
-        stream.forget((start - net.reach).__le__)
+        stream.forget(functools.partial(operator.le, start - net.reach))

@@ -278,8 +278,8 @@ def fill_windows(stream: MaskedStream, predictor: Predictor, plan: Plan) -> Iter
         end = max(done, centre - plan.neighbours) if more else stream.length
         frames = []
         for index in range(done, end):
-            values = plan.finish(blended.pop(index)) if index in blended else None
-            frames.append(stream.frames[index].filled(values))
+            finished = plan.finish(blended.pop(index)) if index in blended else None
+            frames.append(stream.frames[index].filled(finished))
         done = end
         later = functools.partial(plan.needed, centre=centre)
         predictor.forget(later)

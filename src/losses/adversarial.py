@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed
@@ -93,8 +93,9 @@ class RelativisticAdversarialLoss(nn.Module):
             backward pass for each of the two halves. The value is the same.
     """
 
+    adversarial = True
     #: tells the training to add the scores of real samples to the outputs
-    wants_real: ClassVar[bool] = True
+    wants_real = True
 
     def __init__(
         self,

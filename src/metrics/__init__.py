@@ -162,16 +162,23 @@ def create_frame_metric(key: str, **options: Any) -> FrameMetric:
     return metric
 
 
-def create_value_metric(key: str, **options: Any) -> ValueMetric:
-    """As :func:`create_metric`, for use where there are whole videos, but neither masks nor a set to look at at once.
+def create_value_metric(key: str, /, *, masks: bool = False, **options: Any) -> ValueMetric:
+    """As :func:`create_metric`, for use where there are whole videos, but not a set to look at at once.
+
+    Args:
+        key: of the metric.
+        masks: whether the videos come with masks of holes.
+        options: of the metric.
 
     Raises:
-        ConfigError: also where the metric compares sets, or needs masks.
+        ConfigError: also where the metric compares sets, or needs masks that there are not.
     """
     metric = create_metric(key, **options)
-    if not isinstance(metric, ValueMetric) or metric.needs_mask:
+    if not isinstance(metric, ValueMetric) or (metric.needs_mask and not masks):
         classes = {name: metric_entry(name).cls for name in list_metrics()}
-        known = [name for name, cls in classes.items() if issubclass(cls, ValueMetric) and not cls.needs_mask]
+        known = [
+            name for name, cls in classes.items() if issubclass(cls, ValueMetric) and (masks or not cls.needs_mask)
+        ]
         what = "needs masks of holes" if metric.needs_mask else "compares whole sets of videos"
         raise ConfigError(f"the metric {key!r} {what}; possible here: {', '.join(known)}")
     return metric

@@ -258,6 +258,19 @@ def _joined(state: list[Tensor] | Tensor) -> Tensor:
     return torch.cat(state) if state else torch.zeros(0, 0)
 
 
+def differing(a: Tensor, b: Tensor) -> tuple[slice, slice] | None:
+    """Rows and columns of the smallest rectangle with all pixels of two ``(C, H, W)`` that differ; None if none does.
+
+    Composited frames equal the ground truth outside their holes, and need not be looked at there.
+    """
+    # as numbers: maxima of bytes are faster than any()
+    different = (a != b).view(torch.uint8).amax(0)
+    rows, columns = (different.amax(axis).nonzero() for axis in (1, 0))
+    if not len(rows):
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def round_to_8bit(image: Tensor) -> Tensor:
     """The image as read back from an 8-bit file: clipped to [0, 1] and rounded to n/255, ties to even.
 

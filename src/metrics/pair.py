@@ -135,7 +135,7 @@ def check_mask(mask: Tensor, target: Tensor, video_id: str = "") -> None:
     expected = (target.shape[0], 1, *target.shape[2:])
     if tuple(mask.shape) != expected:
         raise ValueError(f"the mask{where} is {tuple(mask.shape)}, expected {expected} (1 = hole)")
-    if not bool(((mask == 0) | (mask == 1)).all()):
+    if not torch.equal(mask, mask.bool().to(mask.dtype)):
         values = torch.unique(mask)
         shown = ", ".join(f"{float(v):.4g}" for v in values[:5])
         raise ValueError(f"the mask{where} is not binary: it holds {shown}; expected 0 (known) and 1 (hole)")

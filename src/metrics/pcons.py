@@ -162,7 +162,7 @@ class PatchConsistencySSIM(_PatchConsistency):
             energies = _columns(area_squares[:, top : top + windows], windows)
             products = box_sum(candidates * patch, _WINDOW).div_(count)
             moments = torch.stack((mean.expand_as(means), means, squares + energies, products))
-            similarity = ssim_of_moments(moments, constants, count / (count - 1)).mean((1, 2, 3))
+            similarity = ssim_of_moments(moments.unbind(0), constants, count / (count - 1)).mean((1, 2, 3))
             best = max(best, float(similarity[valid].max()))
         return best
 

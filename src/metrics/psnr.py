@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .base import FrameMetric, VideoMetric, check_frames, to_double
+from .base import FrameMetric, VideoMetric, check_frames, differing, round_to_8bit, to_double
 from .pair import VideoPair
 
 Infinite = Literal["clip", "exclude", "largest"]
@@ -28,6 +29,21 @@ def settle_infinite(values: Tensor, infinite: Infinite, maximum: float) -> Tenso
     if infinite == "clip":
         return values.clamp(max=maximum)
     return values[~torch.isposinf(values)] if infinite == "exclude" else values
+
+
+def _squared_errors(
+    prediction: Tensor, target: Tensor, rounded: bool, difference: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """The mean square of ``difference`` ``(C, H, W)`` of each of ``(N, 3, H, W)`` frames, ``(N,)`` float64."""
+    height, width = target.shape[2:]
+    errors = torch.zeros(len(target), dtype=torch.float64, device=target.device)
+    for index, (frame, truth) in enumerate(zip(prediction.detach(), target.detach(), strict=True)):
+        frame = round_to_8bit(frame) if rounded else frame
+        place = differing(frame, truth)
+        if place is not None:
+            wrong = difference(*to_double(frame[:, *place], truth[:, *place], rounded))
+            errors[index] = wrong.square().sum() / (len(wrong) * height * width)
+    return errors
 
 
 class PSNR(FrameMetric):
@@ -62,11 +78,10 @@ class PSNR(FrameMetric):
     def frame_values(self, prediction: Tensor, target: Tensor) -> Tensor:
         """PSNR of each frame ``(N,)`` in dB; ``+inf`` where the frames are identical."""
         check_frames(prediction, target)
-        difference = self._difference(*to_double(prediction, target, self.rounded))
-        return -10 * difference.square().mean((1, 2, 3)).log10()
+        return -10 * _squared_errors(prediction, target, self.rounded, self._difference).log10()
 
     def _difference(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """What is squared, ``(N, C, H, W)`` float64."""
+        """What is squared, ``(C, H, W)`` float64."""
         return prediction - target
 
     def summarise(self, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,7 +100,7 @@ class LumaPSNR(PSNR):
 
     def _difference(self, prediction: Tensor, target: Tensor) -> Tensor:
         weights = torch.tensor([0.299, 0.587, 0.114], dtype=prediction.dtype, device=prediction.device)
-        return torch.einsum("nchw,c->nhw", prediction - target, weights).unsqueeze(1)
+        return torch.einsum("chw,c->hw", prediction - target, weights).unsqueeze(0)
 
 
 class PooledPSNR(FrameMetric):
@@ -111,8 +126,7 @@ class PooledPSNR(FrameMetric):
     def frame_values(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Mean squared error of each frame ``(N,)``, on the range [0, 1]."""
         check_frames(prediction, target)
-        prediction, target = to_double(prediction, target, self.rounded)
-        return (prediction - target).square().mean((1, 2, 3))
+        return _squared_errors(prediction, target, self.rounded, torch.sub)
 
     def finish(self, mean: float) -> float:
         """A mean squared error in dB."""

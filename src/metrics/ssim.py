@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .base import FrameMetric, check_frames, round_to_8bit, to_double
+from .base import FrameMetric, check_frames, differing, round_to_8bit, to_double
 
 _RADIUS = 5
 _C1, _C2 = 0.01**2, 0.03**2
@@ -160,16 +161,16 @@ def box_sum(x: Tensor, window: int) -> Tensor:
     return x
 
 
-def ssim_of_moments(moments: Tensor, constants: tuple[float, float], correction: float) -> Tensor:
-    """SSIM from the means over windows of a, b, a^2 + b^2 and ab, stacked along axis 0; overwrites them.
+def ssim_of_moments(moments: Sequence[Tensor], constants: tuple[float, float], correction: float) -> Tensor:
+    """SSIM from the means over windows of a, b, a^2 + b^2 and ab; overwrites them.
 
     Args:
-        moments: ``(4, ...)``.
+        moments: those four, of one shape.
         constants: C1 and C2.
         correction: factor of variances and covariance, 1 for those of a population.
     """
     # in place throughout: fresh memory costs more than the arithmetic
-    mean_a, mean_b, squares, product = moments.unbind(0)
+    mean_a, mean_b, squares, product = moments
     c1, c2 = constants
     mean_product = mean_a * mean_b
     mean_squares = mean_a.square_().addcmul_(mean_b, mean_b)
@@ -222,28 +223,28 @@ class UniformSSIM(FrameMetric):
                 f"{self.window}x{self.window}, got {height}x{width}"
             )
         values = torch.zeros(len(prediction), dtype=torch.float64, device=prediction.device)
-        for index, (frame, truth) in enumerate(zip(prediction, target, strict=True)):
-            values[index] = self._frame(*to_double(frame, truth, self.rounded))
+        for index, (frame, truth) in enumerate(zip(prediction.detach(), target.detach(), strict=True)):
+            values[index] = self._frame(round_to_8bit(frame) if self.rounded else frame, truth)
         return values
 
     def _frame(self, a: Tensor, b: Tensor) -> Tensor:
         """The mean over all windows of a frame ``(3, H, W)``; those without a differing pixel are exactly 1."""
         height, width = a.shape[1:]
         windows = 3 * (height - self.window + 1) * (width - self.window + 1)
-        different = (a != b).any(0)
-        if not different.any():
-            return a.new_ones(())
-        rows, columns = (self._reach(different.any(axis), different.shape[1 - axis]) for axis in (1, 0))
+        place = differing(a, b)
+        if place is None:
+            return torch.ones((), dtype=torch.float64)
+        rows, columns = self._reach(place[0], height), self._reach(place[1], width)
+        a, b = to_double(a[:, rows, columns], b[:, rows, columns], self.rounded)
         # plane by plane: what is at work at a time fits into a processor's cache
-        maps = [self._plane(x, y) for x, y in zip(a[:, rows, columns], b[:, rows, columns], strict=True)]
+        maps = [self._plane(x, y) for x, y in zip(a, b, strict=True)]
         looked_at = sum(found.numel() for found in maps)
         return (torch.stack([found.sum() for found in maps]).sum() + (windows - looked_at)) / windows
 
-    def _reach(self, different: Tensor, size: int) -> slice:
-        """The pixels of all windows that hold one of the marked rows or columns of ``size``."""
-        marked = different.nonzero()
-        first = max(int(marked[0]) - self.window + 1, 0)
-        last = min(int(marked[-1]), size - self.window)
+    def _reach(self, different: slice, size: int) -> slice:
+        """The pixels of all windows that hold one of the rows or columns that differ, of ``size``."""
+        first = max(different.start - self.window + 1, 0)
+        last = min(different.stop - 1, size - self.window)
         return slice(min(first, last), last + self.window)
 
     def _plane(self, a: Tensor, b: Tensor) -> Tensor:
@@ -251,7 +252,7 @@ class UniformSSIM(FrameMetric):
         count = self.window**2
         # one after the other: a single plane of sums stays in the cache, which is half of the time
         planes = a, b, (a * a).addcmul_(b, b), a * b
-        moments = torch.stack([box_sum(plane, self.window) for plane in planes]).div_(count)
+        moments = [box_sum(plane, self.window).div_(count) for plane in planes]
         constants = (0.01 * self.data_range) ** 2, (0.03 * self.data_range) ** 2
         correction = count / (count - 1) if self.sample_covariance else 1.0
         return ssim_of_moments(moments, constants, correction)

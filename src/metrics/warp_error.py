@@ -77,8 +77,9 @@ class WarpError(VideoMetric):
         self.check(pair)
         motion = self._precomputed(pair) if self.source == "precomputed" else self._estimated(pair)
         pairs, _, height, width = motion["flow"].shape
-        step = max(1, _PIXELS_AT_ONCE // (height * width))
         device = pair.prediction.device
+        # what a processor works on should stay in its cache
+        step = 1 if device.type == "cpu" else max(1, _PIXELS_AT_ONCE // (height * width))
         values = []
         with torch.no_grad(), torch.autocast(device_type=device.type, enabled=False):
             for start in range(0, pairs, step):
@@ -86,7 +87,7 @@ class WarpError(VideoMetric):
                 flow = motion["flow"][start:stop].to(device)
                 counted = ~_unpack(motion["occlusion"][start:stop].to(device), height, width)
                 frames = pair.prediction[start : stop + 1].float()
-                error = (warp(frames[1:], flow) - frames[:-1]).square().mean(1, keepdim=True, dtype=torch.float64)
+                error = warp(frames[1:], flow).sub_(frames[:-1]).square_().sum(1, keepdim=True)
                 if self.needs_mask:
                     assert pair.mask is not None
                     counted &= _near_hole(pair.mask[start : stop + 1], flow)
@@ -95,7 +96,7 @@ class WarpError(VideoMetric):
 
     def _mean(self, error: Tensor, counted: Tensor) -> Tensor:
         number = counted.sum((1, 2, 3))
-        total = torch.where(counted, error, 0).sum((1, 2, 3))
+        total = torch.where(counted, error, 0).sum((1, 2, 3), dtype=torch.float64) / 3
         return total / (number.clamp(min=1) if self.convention == "lai" else number)
 
     def _estimated(self, pair: VideoPair) -> Tensors:

@@ -26,6 +26,8 @@ class InpaintingTask(GanModule):
         ConfigError: the network has no ``training_outputs`` (a baseline).
     """
 
+    has_masks = True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         outputs = getattr(self.net, "training_outputs", None)

@@ -83,7 +83,7 @@ def fit(
     loggers, wandb_logger = _loggers(config, resolved, run_directory, checkpoint)
     exit_code = 1
     try:
-        validation = _validation(config, data, run_directory, keeper, stopping, wandb_logger)
+        validation = _validation(config, module, data, run_directory, keeper, stopping, wandb_logger)
         hint = f"python train.py resume={run_directory}"
         interruption = Interruption(keeper, resume_hint=hint, job=job if config.trainer.slurm else None)
         extra = [
@@ -263,6 +263,7 @@ def _loggers(
 
 def _validation(
     config: TrainSection,
+    module: TaskModule,
     data: RunDataModule,
     run_directory: Path,
     keeper: CheckpointKeeper,
@@ -274,7 +275,8 @@ def _validation(
             raise ConfigError("checkpoint.monitor and early_stopping need validation data and validation.metrics")
         return None
     metrics: dict[str, ValueMetric] = {
-        key: create_value_metric(key, **options) for key, options in config.validation.metrics.items()
+        key: create_value_metric(key, masks=module.has_masks, **options)
+        for key, options in config.validation.metrics.items()
     }
     return Validation(
         data.validation,

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -75,6 +75,9 @@ class TaskModule(pl.LightningModule):
         compile: compile the training forward with ``torch.compile``.
         allow_targets: packages whose classes ``_target_`` may name beside the default ones.
     """
+
+    #: whether the videos of the task have holes, so that metrics of holes can be validated
+    has_masks: ClassVar[bool] = False
 
     def __init__(
         self,

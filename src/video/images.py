@@ -56,7 +56,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if image.dtype != np.uint8:
         raise DataError(f"the image {name!r} has pixels of type {image.dtype}; 8 or 16 bit are expected")
-    return np.ascontiguousarray(image[:, :, ::-1])
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8], *, quality: int = 95) -> None:

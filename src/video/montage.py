@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,6 +16,13 @@ def to_uint8(frames: Tensor) -> NDArray[np.uint8]:
     """``(T, 3, H, W)`` in [0, 1] as rounded 8-bit ``(T, H, W, 3)``."""
     array = frames.detach().float().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1)
     return np.ascontiguousarray(array.cpu().numpy())
+
+
+def to_float(frames: NDArray[np.uint8]) -> Tensor:
+    """8-bit ``(T, H, W, 3)`` as float32 ``(T, 3, H, W)`` in [0, 1]."""
+    count, height, width, channels = frames.shape
+    video = torch.empty(count, channels, height, width)
+    return video.copy_(torch.from_numpy(frames).permute(0, 3, 1, 2)).div_(255)
 
 
 def side_by_side(clips: Mapping[str, Tensor]) -> NDArray[np.uint8]:

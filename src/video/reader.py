@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -130,8 +131,16 @@ class FolderReader(VideoReader):
             raise VideoError(f"the folder {str(path)!r} holds no frames{named} (expected images: {kinds})")
         self.fps = FRAME_FOLDER_FPS
         self.timestamps = np.arange(len(self._files)) / float(self.fps)
-        height, width = self._image(0).shape[:2]
+        # kept until it is asked for, so that it is not decoded twice
+        self._first: Frames | None = self._image(0)
+        height, width = self._first.shape[:2]
         self.size = (height, width)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_first": None}
+
+    def close(self) -> None:
+        self._first = None
 
     def probe(self) -> VideoInfo:
         seconds = len(self) / float(self.fps)
@@ -162,9 +171,13 @@ class FolderReader(VideoReader):
             raise VideoError(f"frame {index} of {str(self.path)!r}: {error}") from error
 
     def _read(self, indices: list[int]) -> Frames:
+        import torch
+
         frames = np.empty((len(indices), *self.size, 3), np.uint8)
-        for place, index in enumerate(indices):
-            image = self._image(index)
+        first, self._first = self._first, None
+
+        def fill(place: int, index: int) -> None:
+            image = first if index == 0 and first is not None else self._image(index)
             if image.shape[:2] != self.size:
                 height, width = self.size
                 raise VideoError(
@@ -172,4 +185,10 @@ class FolderReader(VideoReader):
                     f"{image.shape[1]}x{image.shape[0]} pixels where the first has {width}x{height}"
                 )
             frames[place] = image
+
+        # threads that end here: none is there when a process is forked
+        with ThreadPoolExecutor(min(len(indices), decoder_threads() or torch.get_num_threads())) as pool:
+            # in order, so that it is always the first bad frame that is told of
+            for _ in pool.map(fill, range(len(indices)), indices):
+                pass
         return frames

@@ -25,7 +25,7 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def test_bare_run_folder(run_folder: Path) -> None:
-    method, decision = method_from_spec("ours", str(run_folder), TASK)
+    method, decision, _ = method_from_spec("ours", str(run_folder), TASK)
     assert isinstance(method, NetworkMethod)
     assert method.name == "ours"
     assert method.weights_sha256 == sha256_file(run_folder / "weights.safetensors")
@@ -36,14 +36,14 @@ def test_bare_run_folder(run_folder: Path) -> None:
 
 def test_bare_weight_file(run_folder: Path) -> None:
     path = run_folder / "weights.safetensors"
-    method, decision = method_from_spec("ours", str(path), TASK)
+    method, decision, _ = method_from_spec("ours", str(path), TASK)
     assert method.weights_sha256 == sha256_file(path)
     assert "taken as weights" in decision
 
 
 def test_bare_folder_of_results(tmp_path: Path) -> None:
     (tmp_path / "clip").mkdir()
-    method, decision = method_from_spec("theirs", str(tmp_path), TASK)
+    method, decision, _ = method_from_spec("theirs", str(tmp_path), TASK)
     assert isinstance(method, FolderMethod)
     assert "taken as results" in decision
 
@@ -56,7 +56,7 @@ def test_existing_folder_wins_over_a_registered_name(tmp_path: Path, monkeypatch
 
 
 def test_bare_baseline() -> None:
-    method, decision = method_from_spec("average", "frame_average", TASK)
+    method, decision, _ = method_from_spec("average", "frame_average", TASK)
     assert isinstance(method, NetworkMethod)
     assert method.weights_sha256 is None
     assert method.fingerprint() is not None
@@ -75,11 +75,11 @@ def test_unknown_string_lists_what_was_tried() -> None:
 def test_network_with_weights_and_options(run_folder: Path) -> None:
     path = run_folder / "weights.safetensors"
     spec = {"network": "rife", "weights": str(path), "options": dict(registry.get_card("rife").tiny)}
-    method, decision = method_from_spec("ours", spec, TASK)
+    method, decision, _ = method_from_spec("ours", spec, TASK)
     assert method.weights_sha256 == sha256_file(path)
     assert decision.startswith("methods.ours: network rife")
     assert isinstance(method, NetworkMethod)
-    bare, _ = method_from_spec("other", str(run_folder), TASK)
+    bare, *_ = method_from_spec("other", str(run_folder), TASK)
     assert method.fingerprint() == bare.fingerprint()
 
 
@@ -90,7 +90,7 @@ def test_network_without_weights_is_refused() -> None:
 
 def test_published_numbers_belong_to_the_published_architecture(tmp_path: Path) -> None:
     registry.save_model(registry.create_model("rife"), tmp_path / "weights.safetensors", training={})
-    method, _ = method_from_spec("ours", str(tmp_path), TASK)
+    method, *_ = method_from_spec("ours", str(tmp_path), TASK)
     assert {result.benchmark for result in method.published} >= {"vimeo90k", "ucf101"}
 
 

@@ -273,3 +273,43 @@ def test_memory_does_not_grow_with_the_number_of_videos(
     run(make_benchmark([make_method("m", 0.1)], make_videos((3,) * 5)))
     assert len(alive) == 5
     assert most <= 1
+
+
+def test_the_next_video_is_read_while_the_last_result_is_measured(
+    make_benchmark: Make, make_method: Make, make_videos: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = make_videos()
+    seen: list[tuple[str, list[int]]] = []
+    original = runner.score
+
+    def score(method: Any, problem: Any, columns: Any, keep: Any, truth: Any, made: Any) -> Any:
+        seen.append((method.name, list(videos.loaded)))
+        row = original(method, problem, columns, keep, truth, made)
+        seen.append(("begun" if made else "alone", []))
+        return row
+
+    monkeypatch.setattr(runner, "score", score)
+    run(make_benchmark([make_method("a", 0.01), make_method("b", 0.02)], videos))
+    assert videos.loaded == [0, 1, 2, 3]
+    # methods are timed with nothing beside them; the costs are measured on the first video
+    assert seen[2] == ("b", [0])
+    assert [name for name, _ in seen[1::2]] == ["alone", "alone", *["alone", "begun"] * 2, "alone", "alone"]
+
+
+def test_unreadable_video_is_told_of_after_the_rows_before_it(
+    tmp_path: Path, make_benchmark: Make, make_method: Make, make_videos: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = make_videos()
+    load = type(videos).__getitem__
+
+    def broken(self: Any, index: int) -> Any:
+        if index == 2:
+            raise DataError("clip 2 is damaged")
+        return load(self, index)
+
+    monkeypatch.setattr(type(videos), "__getitem__", broken)
+    with pytest.raises(DataError, match="clip 2 is damaged"):
+        run(make_benchmark([make_method("m", 0.03)], videos), _options(tmp_path))
+    monkeypatch.undo()
+    outcome = run(make_benchmark([make_method("m", 0.03)]), _options(tmp_path))
+    assert (outcome.computed, outcome.cached) == (2, 2)

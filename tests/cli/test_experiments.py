@@ -18,7 +18,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 # experiments whose model section fits every network that the group names
-OF_TASK = {"interpolation": "quickstart", "flow": "pwcnet_chairs"}
+OF_TASK = {"interpolation": "quickstart", "flow": "pwcnet_chairs", "inpainting": "sttn_youtubevos"}
 
 
 def names(group: str) -> list[str]:
@@ -70,6 +70,7 @@ SOURCES_OF_TASK = {
         *("scenes", "flying_chairs", "flying_things", "sintel", "kitti2012", "kitti2015", "hd1k", "middlebury_flow"),
         *("flow_mix_sintel", "flow_mix_kitti"),
     ],
+    "inpainting": ["scenes", "folder", "youtube_vos", "davis"],
 }
 
 

@@ -104,6 +104,7 @@ def test_relativistic_gradients() -> None:
 
 
 def test_relativistic_needs_real_scores() -> None:
+    assert RelativisticAdversarialLoss.adversarial
     assert RelativisticAdversarialLoss.wants_real
     with pytest.raises(ConfigError, match="'real_scores'"):
         RelativisticAdversarialLoss()({"scores": MADE}, {})

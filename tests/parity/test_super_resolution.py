@@ -98,6 +98,22 @@ def test_official_weights_of_the_compact_network(assets: Path) -> None:
         torch.testing.assert_close(net(image), arrays["out"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["bird", "head", "butterfly"])
+def test_official_images_of_the_compact_network(assets: Path, name: str) -> None:
+    from skimage import io
+
+    net = create_model("srvgg", assets / "weights" / "realesr-animevideov3.pth")
+    given = io.imread(assets / "super_resolution" / "set5" / "LR_bicubic_X4" / f"{name}x4.png")
+    expected = io.imread(assets / "parity" / "super_resolution" / f"realesr-animevideov3_{name}.png")
+    with torch.no_grad():
+        found = net(torch.from_numpy(given).permute(2, 0, 1).unsqueeze(0).float() / 255)
+    levels = (found.clamp(0, 1) * 255).round()[0].permute(1, 2, 0).numpy()
+    difference = np.abs(levels - expected)
+    # values that lie on the border between two levels
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) < 1e-4
+
+
 def test_official_relativistic_losses(assets: Path) -> None:
     file = assets / "parity" / "super_resolution" / "ragan_golden.json"
     record = json.loads(file.read_text(encoding="utf-8"))

@@ -18,7 +18,6 @@ TINY = [
     "trainer.progress=false",
     "trainer.threads=1",
     "data.workers=0",
-    "validation.metrics={psnr: {}}",
 ]
 
 
@@ -29,7 +28,8 @@ def run_training(tmp_path: Path) -> Callable[..., Path]:
     def call(*overrides: str, name: str = "run") -> Path:
         typed = [*TINY, *overrides]
         if not any(override.startswith("resume=") for override in overrides):
-            typed.append(f"run.dir={tmp_path / name}")
+            # merged with what the experiment validates; a continued run has that already
+            typed += [f"run.dir={tmp_path / name}", "validation.metrics={psnr: {}}"]
         values: dict[str, Any] = compose(CONFIGS, "train", typed)
         return train(values, typed, CONFIGS)
 

@@ -10,7 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from framewright.core.errors import ConfigError, TrainingError
-from framewright.losses import AdversarialLoss, WeightedSum
+from framewright.losses import AdversarialLoss, RelativisticAdversarialLoss, WeightedSum
 from framewright.training.config import GanSection, OptimSection
 from framewright.training.gan_module import Adversaries, GanModule
 from framewright.training.task_module import is_step_boundary
@@ -132,6 +132,40 @@ def test_equals_the_training_written_out(order: str) -> None:
     net, critic = written_out(data, order)
     assert_equal(toy.net, net)
     assert_equal(toy.discriminators["critic"], critic)
+
+
+def esrgan_written_out(data: list[dict[str, Tensor]]) -> tuple[nn.Module, nn.Module]:
+    """The steps of ESRGAN's official training: the generator's, then two backward passes of the discriminator."""
+
+    def entropy(logits: Tensor, label: float) -> Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+    net, critic = generator(), discriminator()
+    one, two = (torch.optim.Adam(n.parameters(), lr=ADAM["lr"], betas=(0.0, 0.9)) for n in (net, critic))
+    for batch in data:
+        target, made = batch["target"], net(batch["input"])
+        one.zero_grad()
+        real, scores = critic(target).detach(), critic(made)
+        adversarial = (entropy(real - scores.mean(), 0) + entropy(scores - real.mean(), 1)) / 2
+        ((made - target).square().mean() + 0.1 * adversarial).backward()
+        one.step()
+        two.zero_grad()
+        (entropy(critic(target) - critic(made).detach().mean(), 1) * 0.5).backward()
+        (entropy(critic(made.detach()) - critic(target).detach().mean(), 0) * 0.5).backward()
+        two.step()
+    return net, critic
+
+
+def test_relativistic_steps_are_those_of_esrgan() -> None:
+    data, loss = batches(8, 5), RelativisticAdversarialLoss()
+    gan = {"discriminators": {"critic": {"name": "toy"}}, "loss": {"_target_": "x"}, "order": "generator_first"}
+    adversaries = Adversaries({"critic": discriminator()}, loss, GanSection.model_validate(gan))
+    optim = OptimSection.model_validate({"iterations": 100, "optimizer": ADAM})
+    toy = Toy(generator(), WeightedSum({"l2": (1.0, Distance()), "gan": (0.1, loss)}), optim, adversaries)
+    train(toy, data, 5)
+    net, critic = esrgan_written_out(data)
+    assert_equal(toy.net, net, 1e-6)
+    assert_equal(toy.discriminators["critic"], critic, 1e-6)
 
 
 class Watch(Callback):

@@ -8,6 +8,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,10 @@ import numpy as np
 import pytest
 import torch
 from framewright.core.errors import VideoError
-from framewright.video import VideoReader, decoders, load_video, open_video, write_image
+from framewright.video import VideoReader, decoders, load_video, open_video, read_image, write_image
+from framewright.video import reader as video_reader
 from framewright.video.reader import FileReader
+from numpy.typing import NDArray
 
 from .numbered import numbered_frame, one_line, read_numbers
 
@@ -321,6 +324,34 @@ def test_folder_in_natural_order(frame_folder: Make, suffix: str) -> None:
         assert read_numbers(reader.get(range(12))) == list(range(12))
         assert read_numbers(reader.get([11, 2])) == [11, 2]
         assert reader.timestamps[1] == pytest.approx(float(1 / reader.fps))
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_images_are_decoded_by_threads_in_order(
+    frame_folder: Make, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    folder = frame_folder()
+    decoded: list[str] = []
+
+    def read(path: Path) -> NDArray[np.uint8]:
+        decoded.append(path.name)
+        return read_image(path)
+
+    monkeypatch.setattr(video_reader, "read_image", read)
+    running = threading.active_count()
+    with open_video(folder) as reader:
+        assert read_numbers(reader.get(range(12))) == list(range(12))
+        # the one that the size was taken from too
+        assert len(decoded) == len(set(decoded)) == 12
+        assert read_numbers(reader.get([0, 5])) == [0, 5]
+        assert pickle.loads(pickle.dumps(open_video(folder))).get([0]).shape == (1, 37, 64, 3)
+    assert threading.active_count() == running
+
+    for number in (9, 3, 5):
+        (folder / f"frame{number}.png").write_bytes(b"")
+    with pytest.raises(VideoError, match=r"frame 3 of .*frame3\.png.* is empty"):
+        open_video(folder).get(range(12))
 
 
 def test_bad_folders(frame_folder: Make, tmp_path: Path) -> None:

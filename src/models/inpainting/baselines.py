@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ _Bytes = npt.NDArray[np.uint8]
 # below this size the coarsest patches of DIS do not fit
 _DIS_MINIMUM = 32
 _RADIUS = 3
+# of a median computed at once, so that memory does not depend on the size of the hole
+_PIXELS = 2**16
 
 
 class _StillInpainter(ClipInpainter):
@@ -102,12 +105,13 @@ class TemporalMedian(ClipInpainter):
         for index in wanted:
             hole = mask[index, 0] > 0
             first, last = max(0, index - self.reach), index + self.reach + 1
-            values = video[first:last, :, hole]
-            known = mask[first:last, 0, hole] <= 0
-            made, found = self._at(values, known, index - first)
             frame, left = video[index].clone(), hole.clone()
-            frame[:, hole] = made
-            left[hole] = ~found
+            rows, columns = hole.nonzero(as_tuple=True)
+            for start in range(0, len(rows), _PIXELS):
+                y, x = rows[start : start + _PIXELS], columns[start : start + _PIXELS]
+                known = mask[first:last, 0, y, x] <= 0
+                frame[:, y, x], found = self._at(video[first:last, :, y, x], known, index - first)
+                left[y, x] = ~found
             frames.append(frame)
             holes.append(left[None])
         return _fill_stills(torch.stack(frames), torch.stack(holes), Telea.algorithm, _RADIUS)
@@ -159,79 +163,95 @@ class FlowPropagation(ClipInpainter):
         first, last = max(0, wanted.start - self.reach), min(len(video), wanted.stop + self.reach)
         clip, hole = video[first:last].detach().float().cpu(), mask[first:last].detach().cpu() > 0
         clip = clip.masked_fill(hole, 0.0)
-        weight = torch.zeros_like(clip[:, :1])
-        total = torch.zeros_like(clip)
-        if bool(hole.any()) and len(clip) > 1:
-            forward, backward = self._flows(clip, hole)
-            past = _follow(clip, hole, backward, inconsistent(backward, forward))
-            # with time reversed, the next frame is the one before
-            turned = (x.flip(0) for x in (clip, hole, forward, inconsistent(forward, backward)))
-            future = (x.flip(0) for x in _follow(*turned))
-            for made, distance in (past, future):
+        inner = range(wanted.start - first, wanted.stop - first)
+        frames, left = clip[inner.start : inner.stop].clone(), hole[inner.start : inner.stop].clone()
+        if bool(left.any()) and len(clip) > 1:
+            weight = torch.zeros_like(frames[:, :1])
+            to_next, to_last = zip(*self._steps(clip, hole), strict=True)
+            past = _paths(clip, hole, range(len(clip)), to_last, inner)
+            future = _paths(clip, hole, range(len(clip))[::-1], to_next[::-1], inner)
+            for index, colour, distance in itertools.chain(past, future):
+                place, holes = index - inner.start, hole[index, 0]
                 share = torch.where(distance > 0, 1 / distance.clamp(min=1), 0.0)
-                total, weight = total + made * share, weight + share
-        part = slice(wanted.start - first, wanted.stop - first)
-        frames = torch.where(weight > 0, total / weight.clamp(min=1e-9), clip)
-        return _fill_stills(frames[part], (hole & (weight == 0))[part], Telea.algorithm, _RADIUS).to(video)
+                frames[place, :, holes] += colour * share
+                weight[place, 0, holes] += share
+            left &= weight == 0
+            frames = torch.where(weight > 0, frames / weight.clamp(min=1e-9), frames)
+        return _fill_stills(frames, left, Telea.algorithm, _RADIUS).to(video)
 
-    def _flows(self, clip: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """``(T - 1, 2, H, W)`` from each frame to the next and back, continued into the holes."""
+    def _steps(self, clip: Tensor, hole: Tensor) -> Iterator[tuple[_Step, _Step]]:
+        """From each frame but the last to the next, and from that one back, continued into the holes."""
         import cv2
 
         # opencv's own stubs lack this factory
         create: Any = getattr(cv2, "DISOpticalFlow_create")  # noqa: B009
         method = create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{self.preset.upper()}"))
-        height, width = clip.shape[2:]
         # a hole with hard edges would look like something that moves
-        gray = _gray(_continued(clip, ~hole))
-        forward = [method.calc(a, b, None) for a, b in itertools.pairwise(gray)]
-        backward = [method.calc(b, a, None) for a, b in itertools.pairwise(gray)]
-        spread = F.max_pool2d(hole.float(), 2 * _PATCH + 1, 1, _PATCH)
-        flows = []
-        for made, here, there in ((forward, spread[:-1], spread[1:]), (backward, spread[1:], spread[:-1])):
-            flow = torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2)[..., :height, :width].contiguous()
-            flows.append(_continued(flow, (here == 0) & (warp(there, flow) == 0)))
-        return flows[0], flows[1]
+        gray = [_gray(_continued(frame[None], ~holes[None])) for frame, holes in zip(clip, hole, strict=True)]
+        doubtful = [F.max_pool2d(holes[None].float(), 2 * _PATCH + 1, 1, _PATCH) for holes in hole]
+
+        def flow(here: int, there: int) -> Tensor:
+            made = torch.from_numpy(method.calc(gray[here], gray[there], None)).permute(2, 0, 1)[None]
+            made = made[..., : clip.shape[2], : clip.shape[3]].contiguous()
+            return _continued(made, (doubtful[here] == 0) & (warp(doubtful[there], made) == 0))
+
+        for index in range(len(clip) - 1):
+            forward, backward = flow(index, index + 1), flow(index + 1, index)
+            yield (
+                _Step(forward[0], inconsistent(forward, backward)[0, 0]),
+                _Step(backward[0], inconsistent(backward, forward)[0, 0]),
+            )
 
 
 # pixels that DIS looks at together: nearer to a hole than this, its flow cannot be trusted
 _PATCH = 8
 
 
-def _follow(clip: Tensor, hole: Tensor, flow: Tensor, broken: Tensor) -> tuple[Tensor, Tensor]:
-    """Known pixels of earlier frames at the end of the paths from the pixels in holes.
+class _Step(NamedTuple):
+    """From one frame to one beside it: flow ``(2, H, W)``, and ``(H, W)`` where a path ends without result."""
+
+    flow: Tensor
+    broken: Tensor
+
+
+def _paths(
+    clip: Tensor, hole: Tensor, order: range, steps: Sequence[_Step], wanted: range
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Known pixels at the ends of the paths that begin in holes.
 
     Args:
         clip: ``(T, 3, H, W)``.
         hole: ``(T, 1, H, W)`` boolean.
-        flow: ``(T - 1, 2, H, W)``, from each frame but the first to the one before.
-        broken: ``(T - 1, 1, H, W)`` boolean, where a path ends without result.
+        order: the frames as they are visited; a path leads to those visited before.
+        steps: from each frame of ``order`` but the first to the one before it in that order.
+        wanted: frames whose colours are wanted.
 
-    Returns:
-        Colours ``(T, 3, H, W)``, and ``(T, 1, H, W)`` how many frames the path is long, 0 where there is none.
+    Yields:
+        The index of a wanted frame, colours ``(3, K)`` of its K pixels in holes, and ``(K,)`` how many frames away they
+        were seen, 0 where they were not.
     """
-    frames, _, height, width = clip.shape
+    height, width = clip.shape[2:]
     grid = torch.stack(torch.meshgrid(torch.arange(width), torch.arange(height), indexing="xy")).float()
     limit = torch.tensor([[width - 1], [height - 1]])
-    made, distance = torch.zeros_like(clip), torch.zeros_like(clip[:, :1])
-    # of every pixel of the frame before: in which frame it was seen (-1: never), and where
+    # of every pixel of the frame visited before: in which frame it was seen (-1: never), and where
     source, position = torch.full((height, width), -1), grid
-    for index in range(frames):
+    for number, index in enumerate(order):
         source_before, position_before = source, position
-        source, position = torch.where(hole[index, 0], -1, index), grid.clone()
         rows, columns = hole[index, 0].nonzero(as_tuple=True)
-        if index == 0 or not len(rows):
+        source, position = torch.where(hole[index, 0], -1, index), grid.clone()
+        if number == 0 or not len(rows):
             continue
-        end = grid[:, rows, columns] + flow[index - 1, :, rows, columns]
+        flow, broken = steps[number - 1]
+        end = grid[:, rows, columns] + flow[:, rows, columns]
         nearest = end.round().long()
-        inside = ((nearest >= 0) & (nearest <= limit)).all(0) & ~broken[index - 1, 0, rows, columns]
+        inside = ((nearest >= 0) & (nearest <= limit)).all(0) & ~broken[rows, columns]
         x, y = nearest.clamp(min=0).minimum(limit)
-        source[rows, columns] = torch.where(inside, source_before[y, x], -1)
-        position[:, rows, columns] = position_before[:, y, x] + (end - nearest)
-        colour, found = _sample(clip, hole, source[rows, columns], position[:, rows, columns])
-        made[index, :, rows, columns] = colour
-        distance[index, 0, rows, columns] = torch.where(found, index - source[rows, columns], 0).float()
-    return made, distance
+        seen = torch.where(inside, source_before[y, x], -1)
+        where = position_before[:, y, x] + (end - nearest)
+        source[rows, columns], position[:, rows, columns] = seen, where
+        if index in wanted:
+            colour, found = _sample(clip, hole, seen, where)
+            yield index, colour, torch.where(found, (index - seen).abs(), 0).float()
 
 
 def _sample(clip: Tensor, hole: Tensor, source: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
@@ -263,12 +283,13 @@ def _continued(x: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, x, coarse)
 
 
-def _gray(frames: Tensor) -> list[_Bytes]:
-    """8-bit luma ``(H, W)`` of each frame, edges repeated up to the smallest size."""
-    bottom, right = (max(0, _DIS_MINIMUM - size) for size in frames.shape[2:])
-    luma = (frames * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True).clamp(0, 1)
+def _gray(frame: Tensor) -> _Bytes:
+    """8-bit luma ``(H, W)`` of ``(1, 3, H, W)``, edges repeated up to the smallest size."""
+    bottom, right = (max(0, _DIS_MINIMUM - size) for size in frame.shape[2:])
+    luma = (frame * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True).clamp(0, 1)
     luma = F.pad(luma, (0, right, 0, bottom), mode="replicate")
-    return list((luma[:, 0] * 255).round().to(torch.uint8).numpy())
+    levels: _Bytes = (luma[0, 0] * 255).round().to(torch.uint8).numpy()
+    return levels
 
 
 def _fill_stills(frames: Tensor, hole: Tensor, algorithm: str, radius: float) -> Tensor:

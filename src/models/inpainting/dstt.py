@@ -30,6 +30,7 @@ from .layers import (
     KERNEL,
     PADDING,
     STRIDE,
+    Init,
     PatchComposite,
     TokenAttention,
     base_encoder,
@@ -53,6 +54,7 @@ class DSTT(InpaintingNetwork):
         num_head: heads of attention; divides ``hidden``.
         dropout: of attention weights and feed-forward layers.
         normalised_skip: the official skip connection; False for the usual one.
+        init: ``"official"``, or ``"scaled"`` for narrow networks; see ``layers.init_weights``.
         implementation: how it is computed, see :class:`~framewright.models.inpainting.contract.InpaintingNetwork`.
 
     Raises:
@@ -67,6 +69,7 @@ class DSTT(InpaintingNetwork):
         num_head: int = 4,
         dropout: float = 0.0,
         normalised_skip: bool = True,
+        init: Init = "official",
         implementation: Implementation = "fused",
     ) -> None:
         check_transformer_options(channel, 8, hidden, stack_num, num_head, dropout)
@@ -81,7 +84,7 @@ class DSTT(InpaintingNetwork):
             for i in range(stack_num)
         )
         self.decoder = decoder(features, channel)
-        init_weights(self)
+        init_weights(self, init)
 
     def transform(self, features: Tensor, masks: Tensor | None = None) -> Tensor:
         """Tokens of all frames exchange information; ``masks`` are not used."""

@@ -31,6 +31,7 @@ from .layers import (
     KERNEL,
     PADDING,
     STRIDE,
+    Init,
     PatchComposite,
     TokenAttention,
     base_encoder,
@@ -58,6 +59,7 @@ class FuseFormer(InpaintingNetwork):
         dropout: of attention weights and feed-forward layers.
         output_size: height and width of the feature map, a quarter of the frames', for which position embedding and
             bias are stored; frames of any other size use them interpolated.
+        init: ``"official"``, or ``"scaled"`` for narrow networks; see ``layers.init_weights``.
         implementation: how it is computed, see :class:`~framewright.models.inpainting.contract.InpaintingNetwork`.
 
     Raises:
@@ -73,6 +75,7 @@ class FuseFormer(InpaintingNetwork):
         fusion_channels: int = 40,
         dropout: float = 0.0,
         output_size: Sequence[int] = (60, 108),
+        init: Init = "official",
         implementation: Implementation = "fused",
     ) -> None:
         check_transformer_options(channel, 16, hidden, stack_num, num_head, dropout)
@@ -91,7 +94,7 @@ class FuseFormer(InpaintingNetwork):
         )
         self.sc = PatchComposite(hidden, features, self.fused, (height, width))
         self.decoder = decoder(features, channel)
-        init_weights(self)
+        init_weights(self, init)
 
     def transform(self, features: Tensor, masks: Tensor | None = None) -> Tensor:
         """Tokens of all frames exchange information; ``masks`` are not used."""

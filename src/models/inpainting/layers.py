@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...core.errors import ConfigError
 from .contract import attend
+
+Init = Literal["official", "scaled"]
+
+_SLOPE = 0.2
 
 # patches of tokens: overlapping windows of the feature map
 KERNEL, STRIDE, PADDING = 7, 3, 3
@@ -17,7 +23,7 @@ GROUPS = (1, 2, 4, 8, 1)
 
 def activation() -> nn.LeakyReLU:
     """LeakyReLU with slope 0.2, in place."""
-    return nn.LeakyReLU(0.2, inplace=True)
+    return nn.LeakyReLU(_SLOPE, inplace=True)
 
 
 def base_encoder(channel: int) -> list[nn.Module]:
@@ -78,15 +84,31 @@ def decoder(channels_in: int, channel: int) -> nn.Sequential:
     )
 
 
-def init_weights(net: nn.Module) -> None:
-    """The official initialisation: weights of convolutions and linear layers N(0, 0.02), biases 0."""
+def init_weights(net: nn.Module, init: Init = "official") -> None:
+    """Set weights of convolutions and linear layers, with biases 0.
+
+    Args:
+        net: all its layers.
+        init: ``"official"``: N(0, 0.02) everywhere, made for the official widths; in a narrow network signals then fade
+            from layer to layer. ``"scaled"``: by the number of inputs (He et al. 2015 for convolutions, Glorot and
+            Bengio 2010 for linear layers), which keeps their size.
+
+    Raises:
+        ConfigError: an unknown ``init``.
+    """
+    if init not in ("official", "scaled"):
+        raise ConfigError(f"init must be 'official' or 'scaled', got {init!r}")
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
             for name, parameter in module.named_parameters(recurse=False):
                 if name == "bias":
                     nn.init.zeros_(parameter)
-                else:
+                elif init == "official":
                     nn.init.normal_(parameter, 0.0, 0.02)
+                elif isinstance(module, nn.Linear):
+                    nn.init.xavier_normal_(parameter)
+                else:
+                    nn.init.kaiming_normal_(parameter, a=_SLOPE)
 
 
 # --- tokens

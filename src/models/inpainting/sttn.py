@@ -29,7 +29,7 @@ from ...ops.pad import pad_to_multiple
 from ...weights import OfficialWeights
 from ..card import CheckpointLayout, ModelCard, PublishedResult
 from .contract import Implementation, InpaintingNetwork, attend
-from .layers import activation, base_encoder, decoder, init_weights
+from .layers import Init, activation, base_encoder, decoder, init_weights
 
 _STRIDE = 4  # of the encoder
 
@@ -43,6 +43,7 @@ class STTN(InpaintingNetwork):
         divisions: one head for each: into how many patches it divides the feature map along each side.
         mask_attention: hide patches that lie in a hole by more than half from attention, as the paper describes it;
             False as the official code does.
+        init: ``"official"`` or ``"scaled"``, for narrow networks; see ``layers.init_weights``.
         implementation: ``"plain"`` only differs in memory order here.
 
     Raises:
@@ -55,6 +56,7 @@ class STTN(InpaintingNetwork):
         stack_num: int = 8,
         divisions: Sequence[int] = (1, 3, 6, 12),
         mask_attention: bool = False,
+        init: Init = "official",
         implementation: Implementation = "fused",
     ) -> None:
         if not divisions or min(divisions) < 1:
@@ -68,7 +70,7 @@ class STTN(InpaintingNetwork):
         self.encoder = nn.Sequential(*base_encoder(channel))
         self.transformer = nn.ModuleList(_Block(channel, tuple(divisions)) for _ in range(stack_num))
         self.decoder = decoder(channel, channel)
-        init_weights(self)
+        init_weights(self, init)
 
     def transform(self, features: Tensor, masks: Tensor | None = None) -> Tensor:
         """Patches of all frames exchange information; ``masks`` are needed with ``mask_attention``.
