@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.errors import ConfigError, DataError
 from ..datamodules.base import EvaluationVideo
-from ..inference import Chunk, Context, chunked, split_frames
+from ..inference import Chunk, Context, chunked, split_frames, split_scales
 from ..ops.flow_colour import flow_to_colour
 from ..ops.warp import warp
 from .protocol import Protocol
@@ -52,6 +53,7 @@ class Problem:
         pairs_before: see :class:`framewright.metrics.VideoPair`.
         longest: for flow: the length in pixels of the longest true motion, which has the strongest colour. Results are
             then flows, and frames are flows in colour.
+        scale: see :class:`framewright.metrics.VideoPair`.
     """
 
     sources: Tensor
@@ -63,6 +65,7 @@ class Problem:
     quantise: str | None = None
     pairs_before: int = 0
     longest: float | None = None
+    scale: int = 1
 
     def chunks(self) -> Iterator[Chunk]:
         """The sources as a stream, with the mask where there is one."""
@@ -87,7 +90,10 @@ class Problem:
 
     def preview(self, index: int) -> Tensor:
         """What there was to see for output frame ``index``, ``(3, H, W)``: for interpolation and flow the two input
-        frames laid over each other."""
+        frames laid over each other, for super-resolution the input in large pixels."""
+        if self.context.task == "super_resolution":
+            # pixels as they are, in the size of the result
+            return F.interpolate(self.sources[index][None], size=self.targets.shape[2:], mode="nearest")[0]
         if self.context.task in ("interpolation", "flow"):
             left = index // len(self.context.timesteps)
             return (self.sources[left] + self.sources[left + 1]) / 2
@@ -196,6 +202,21 @@ def _flow(video: EvaluationVideo, protocol: Protocol, device: torch.device, prec
     return Problem(video.frames, targets, context, given=truth, longest=longest)
 
 
+def _super_resolution(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    """The target is the frame cut to a multiple of the scale, the source what the data set gives, or its reduction."""
+    try:
+        if protocol.lr == "given":
+            sources, targets = split_scales(video.frames, protocol.scale, video.truth.get("lr"))
+        else:
+            sources, targets = split_scales(video.frames, protocol.scale, edges=protocol.lr)
+    except ValueError as error:
+        raise DataError(f"the video {video.id!r} cannot be used: {error}") from None
+    scale = protocol.scale
+    context = Context("super_resolution", video_id=video.id, device=device, precision=precision, scale=scale)
+    given = {name: value for name, value in video.truth.items() if name == "gray"}
+    return Problem(sources, targets, context, given=given, quantise=protocol.quantise, scale=scale)
+
+
 def _any(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
     mask = video.truth.get("mask")
     if protocol.composite and mask is None:
@@ -211,6 +232,7 @@ _MAKERS: dict[str, Callable[[EvaluationVideo, Protocol, torch.device, str], Prob
     "interpolation": _interpolation,
     "flow": _flow,
     "inpainting": _inpainting,
+    "super_resolution": _super_resolution,
     "any": _any,
 }
 

@@ -91,6 +91,10 @@ class Protocol(Section):
         composite: known pixels are taken from the ground truth; only the holes are the method's own.
         stride: interpolation only: distance of two input frames (2: triplets).
         padding: of the input of networks; results of others are compared as they are.
+        scale: super-resolution only: how many times larger the result is than what the method sees.
+        lr: super-resolution only: where low-resolution images come from: ``given`` are those of the data set, made
+            where it has none; ``mirror`` and ``repeat`` are always made, with these edges (see
+            :func:`framewright.ops.resize.imresize`).
     """
 
     name: str = Field(min_length=1)
@@ -103,6 +107,8 @@ class Protocol(Section):
     composite: bool = False
     stride: int = Field(default=2, ge=2)
     padding: PaddingChoice | None = None
+    scale: int = Field(default=1, ge=1)
+    lr: Literal["given", "mirror", "repeat"] = "given"
 
     @field_validator("metrics")
     @classmethod
@@ -119,6 +125,12 @@ class Protocol(Section):
             raise ValueError(f"composite needs masks of holes, which the task {self.task!r} does not have")
         return self
 
+    @model_validator(mode="after")
+    def _scale_of_super_resolution(self) -> Protocol:
+        if self.scale != 1 and self.task != "super_resolution":
+            raise ValueError(f"scale={self.scale} belongs to super-resolution, not to the task {self.task!r}")
+        return self
+
     def problem_identity(self) -> dict[str, Any]:
         """What the compared frames depend on, whichever metrics compare them."""
         value = {"task": self.task, "stride": self.stride, "version": self.version, "name": self.name}
@@ -128,6 +140,8 @@ class Protocol(Section):
             value["quantise"] = self.quantise
         if self.composite:
             value["composite"] = True
+        if self.scale != 1:
+            value |= {"scale": self.scale, "lr": self.lr}
         return value
 
     def choose(self, keys: Sequence[str] | None, options: Mapping[str, Mapping[str, Any]] | None = None) -> Protocol:

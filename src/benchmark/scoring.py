@@ -158,6 +158,7 @@ def score(
             video_id=row.video_id,
             truth=truth if truth is not None else Shared(),
             pairs_before=problem.pairs_before,
+            scale=problem.scale,
             given={name: value.to(device) for name, value in problem.given.items()},
             results={name: value.to(device) for name, value in results.items()},
         )

@@ -36,11 +36,12 @@ def all_layouts() -> dict[str, Layout]:
     from .flow_layouts import FLOW_LAYOUTS
     from .folder_index import FOLDER
     from .interpolation_sets import HD, MIDDLEBURY, SNU_FILM, UCF101, X_TEST
+    from .sr_layouts import SR_LAYOUTS
     from .vimeo90k import SEPTUPLET_LAYOUT, TRIPLET_LAYOUT
     from .vos_layouts import DAVIS, YOUTUBE_VOS
 
     interpolation = (TRIPLET_LAYOUT, SEPTUPLET_LAYOUT, UCF101, MIDDLEBURY, SNU_FILM, HD, X_TEST)
-    layouts = (FOLDER, *interpolation, *FLOW_LAYOUTS, DAVIS, YOUTUBE_VOS)
+    layouts = (FOLDER, *interpolation, *FLOW_LAYOUTS, *SR_LAYOUTS, DAVIS, YOUTUBE_VOS)
     return {layout.name: layout for layout in layouts}
 
 
@@ -128,8 +129,10 @@ def _layout(dataset: str) -> Layout:
         return layouts[dataset]
     if dataset == "scenes":
         raise ConfigError("the data set 'scenes' is drawn on the fly; there are no files to check")
-    if dataset == "flow_mix":
-        raise ConfigError("the data set 'flow_mix' is made of others; check each of its parts by its own name")
+    if dataset in ("flow_mix", "sr_mix"):
+        raise ConfigError(f"the data set {dataset!r} is made of others; check each of its parts by its own name")
+    if dataset == "photographs":
+        raise ConfigError("the data set 'photographs' lies inside scikit-image, which checks its files by hash")
     raise ConfigError(f"unknown data set {dataset!r}{nearest(dataset, layouts)} (known: {', '.join(layouts)})")
 
 

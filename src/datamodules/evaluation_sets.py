@@ -12,6 +12,7 @@ from .base import EvaluationDataset
 from .flow_evaluation_sets import FLOW_EVALUATION_SETS
 from .inpainting_evaluation_sets import INPAINTING_EVALUATION_SETS, MaskedSection
 from .sections import EvaluationSection, Positive
+from .sr_evaluation_sets import SR_EVALUATION_SETS
 
 __all__ = ["EVALUATION_SETS", "EvaluationSection", "create_evaluation_set"]
 
@@ -179,6 +180,7 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "x_test": XTestSection,
     **FLOW_EVALUATION_SETS,
     **INPAINTING_EVALUATION_SETS,
+    **SR_EVALUATION_SETS,
 }
 
 

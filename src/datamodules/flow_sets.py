@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import ConfigError, DataError
+from ..core.errors import DataError
 from ..core.files import sha256_json
 from ..video import read_flow, read_image
 from .base import EvaluationVideo, TrainingDataset
@@ -107,42 +106,6 @@ class FlowPairs(TrainingDataset):
             "sparse": self.sparse,
             "reject_unknown": self.reject_unknown,
             "transform": self.transform.describe(),
-        }
-
-
-class FlowMixture(TrainingDataset):
-    """Several data sets as one: an epoch shows every pair of a part ``repeats`` times.
-
-    Args:
-        parts: each data set with its number of repetitions.
-
-    Raises:
-        ConfigError: no part, or a number below 1.
-    """
-
-    def __init__(self, parts: Sequence[tuple[TrainingDataset, int]]) -> None:
-        if not parts or min(repeats for _, repeats in parts) < 1:
-            raise ConfigError("a mixture needs at least one part, each repeated at least once")
-        self.parts = list(parts)
-        lengths = [len(dataset) * repeats for dataset, repeats in self.parts]
-        self._ends = list(itertools.accumulate(lengths))
-
-    def __len__(self) -> int:
-        """Number of pairs, repetitions counted."""
-        return self._ends[-1]
-
-    def sample(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The sample of the part that ``index`` falls into."""
-        part = int(np.searchsorted(self._ends, index, side="right"))
-        dataset, _ = self.parts[part]
-        start = self._ends[part - 1] if part else 0
-        return dataset.sample((index - start) % len(dataset), rng)
-
-    def describe(self) -> dict[str, Any]:
-        """The parts with their repetitions."""
-        return {
-            "dataset": "flow_mix",
-            "parts": [{"repeats": repeats, **dataset.describe()} for dataset, repeats in self.parts],
         }
 
 

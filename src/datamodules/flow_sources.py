@@ -314,9 +314,9 @@ class FlowMixSource(DataSource):
         self._parts = [(FLOW_PARTS[part.name](part, task), repeats) for part, repeats in section.part_sections()]
 
     def training(self) -> TrainingDataset:
-        from .flow_sets import FlowMixture
+        from .mixture import Mixture
 
-        return FlowMixture([(source.training(), repeats) for source, repeats in self._parts])
+        return Mixture("flow_mix", [(source.training(), repeats) for source, repeats in self._parts])
 
     def validation(self) -> EvaluationDataset | None:
         values = self.section.validation

@@ -27,7 +27,9 @@ def sequence_problems(sequences: Sequence[FrameSequence], entries: Mapping[str, 
         found = [entries[member.name] for member in sequence.members]
         if any("error" in entry for entry in found):
             continue
-        sizes = {(entry["height"], entry["width"]): index for index, entry in reversed(list(enumerate(found)))}
+        # frames in low resolution are meant to be of another size
+        alike = [(index, entry) for index, entry in enumerate(found) if entry["kind"] != "small"]
+        sizes = {(entry["height"], entry["width"]): index for index, entry in reversed(alike)}
         if len(sizes) > 1:
             (first, _), (other, index) = sorted(sizes.items(), key=lambda item: item[1])[:2]
             problems[sequence.id] = (

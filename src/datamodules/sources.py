@@ -17,6 +17,7 @@ from .flow_sources import FLOW_SOURCES
 from .inpainting_sources import INPAINTING_SOURCES
 from .masks.training import TrainingMasks
 from .sections import DataSection, DataSource, Positive, Probability
+from .sr_sources import SR_SOURCES
 from .transforms import TripletTransform
 
 __all__ = ["SOURCES", "DataSection", "DataSource", "create_source", "parse_data"]
@@ -137,7 +138,7 @@ class ScenesSource(DataSource):
         return ScenesEvaluation(self.section.validation, task=self.task)
 
     def benchmark(self) -> tuple[str, dict[str, Any]]:
-        return f"{self.task}_scenes", {}
+        return f"{'sr' if self.task == 'super_resolution' else self.task}_scenes", {}
 
 
 class FolderSource(DataSource):
@@ -256,6 +257,7 @@ SOURCES: dict[str, type[DataSource]] = {
     "vimeo90k_septuplet": Vimeo90KSeptupletSource,
     **FLOW_SOURCES,
     **INPAINTING_SOURCES,
+    **SR_SOURCES,
 }
 
 

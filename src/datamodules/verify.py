@@ -60,7 +60,7 @@ def _read(path: Path, member: Member) -> Entry:
         except UnicodeDecodeError as error:
             raise DataError(f"is not UTF-8 text at byte {error.start}") from None
         return {}
-    if member.kind in ("image", "mask"):
+    if member.kind in ("image", "mask", "small"):
         from ..video import read_image
 
         size, frames = read_image(path).shape[:2], int(member.kind == "image")
@@ -140,7 +140,7 @@ def _tasks(members: Iterable[Member], known: Mapping[str, Entry]) -> deque[Task]
     images: Task = []
     for member in members:
         pair = (member, known.get(member.name))
-        if member.kind not in ("image", "mask", "flow"):
+        if member.kind not in ("image", "mask", "small", "flow"):
             tasks.append([pair])
             continue
         images.append(pair)

@@ -69,7 +69,8 @@ class FolderMethod:
         sources, size = 0, (0, 0)
         for chunk in chunks:
             sources += len(chunk)
-            size = (int(chunk.frames.shape[-2]), int(chunk.frames.shape[-1]))
+            scale = context.scale or 1
+            size = (int(chunk.frames.shape[-2]) * scale, int(chunk.frames.shape[-1]) * scale)
         expected = context.output_frames(sources)
         path = self._find(context.video_id)
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():

@@ -58,6 +58,7 @@ class Context:
         device: where networks run.
         precision: ``32-true``, or ``bf16-mixed`` for autocast.
         padding: how a network's input is padded (and its output cropped) before its own padding; None: not at all.
+        scale: for super-resolution, how many times larger the result has to be; None: whatever the network gives.
 
     Raises:
         ValueError: timesteps or precision out of range.
@@ -69,6 +70,7 @@ class Context:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: str = "32-true"
     padding: PadRule | None = None
+    scale: int | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

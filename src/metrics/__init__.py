@@ -23,6 +23,7 @@ from .fsim import FSIM, FSIMc
 from .i3d import FVD, PVCS, VFID, VFIDClips
 from .interpolation_error import InterpolationError
 from .lpips import LPIPS
+from .luma import StudioLumaPSNR, StudioLumaSSIM
 from .ms_ssim import MultiScaleSSIM
 from .niqe import NIQE
 from .pair import Shared, VideoPair
@@ -65,6 +66,8 @@ __all__ = [
     "SetMetric",
     "Shared",
     "SpeedEndPointError",
+    "StudioLumaPSNR",
+    "StudioLumaSSIM",
     "TemporalFlowDifference",
     "UniformSSIM",
     "UnmatchedEndPointError",
@@ -97,6 +100,7 @@ _METRICS: dict[str, MetricEntry] = {
         *(NIQE, PatchConsistencyPSNR, MaskedPatchConsistencyPSNR, PatchConsistencySSIM, TemporalFlowDifference),
     )
 }
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (StudioLumaPSNR, StudioLumaSSIM)}
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (FID, VFID, VFIDClips, PVCS, FVD)}
 _METRICS |= {f"lpips_{net}": MetricEntry(LPIPS, {"net": net}) for net in ("alex", "vgg", "squeeze")}
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (EndPointError, MatchedEndPointError, UnmatchedEndPointError)}

@@ -85,6 +85,7 @@ class VideoPair:
         pairs_before: pairs of consecutive frames in the videos that precede this one in the set, in the order of
             names. Patch consistency draws its patches from one random stream over the whole set; with this number
             a video's values are the same wherever, and in whatever order, it is measured.
+        scale: by which the method enlarged its input; some protocols leave out as many pixels at each border.
 
     Raises:
         ValueError: shapes do not fit, values are no RGB in [0, 1], or the mask is not binary.
@@ -99,6 +100,7 @@ class VideoPair:
     given: Mapping[str, Tensor] = field(default_factory=dict)
     results: Mapping[str, Tensor] = field(default_factory=dict)
     pairs_before: int = 0
+    scale: int = 1
 
     def __post_init__(self) -> None:
         check_frames(self.prediction, self.target)

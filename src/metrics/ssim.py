@@ -50,8 +50,13 @@ def _blur_channels(x: Tensor) -> Tensor:
     return torch.einsum("oc,...chw->...ohw", mixing, x)
 
 
-def _map(a: Tensor, b: Tensor, *, volume: bool) -> Tensor:
-    """The SSIM of every window position ``(C, H', W')``; population covariance, range 1."""
+def ssim_map(a: Tensor, b: Tensor, *, volume: bool = False) -> Tensor:
+    """The SSIM of every position of the Gaussian window ``(C, H', W')``; population covariance, range 1.
+
+    Args:
+        a, b: ``(C, H, W)`` in [0, 1], in the precision to compute in.
+        volume: let the window reach over the channels too.
+    """
     moments = gaussian_blur(torch.stack((a, b, a * a + b * b, a * b)))
     if volume:
         moments = _blur_channels(moments)
@@ -79,7 +84,7 @@ def _frame_values(prediction: Tensor, target: Tensor, *, rounded: bool, replicat
     # frame by frame: the moments of a long batch would need twenty times its memory
     with torch.autocast(device_type=prediction.device.type, enabled=False):
         values = [
-            _map(a, b, volume=volume).mean(dtype=torch.float64)
+            ssim_map(a, b, volume=volume).mean(dtype=torch.float64)
             for a, b in zip(prediction.unbind(), target.unbind(), strict=True)
         ]
     return torch.stack(values) if values else prediction.new_zeros(0, dtype=torch.float64)

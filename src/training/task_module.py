@@ -36,6 +36,7 @@ class VideoPrediction:
         results: what the network made besides frames, by name, time axis first; metrics read it.
         given: ground truth besides frames, by name, time axis first.
         mask: ``(N, 1, H, W)``, 1 = hole, for metrics that look at holes.
+        scale: for super-resolution, how many times larger the prediction is than what the network saw.
     """
 
     prediction: Tensor
@@ -44,6 +45,7 @@ class VideoPrediction:
     results: Mapping[str, Tensor] = field(default_factory=dict)
     given: Mapping[str, Tensor] = field(default_factory=dict)
     mask: Tensor | None = None
+    scale: int = 1
 
     def pair(self, video_id: str, device: torch.device) -> VideoPair:
         """What a metric sees of the video, on ``device``."""
@@ -54,6 +56,7 @@ class VideoPrediction:
             video_id=video_id,
             results={name: value.to(device) for name, value in self.results.items()},
             given={name: value.to(device) for name, value in self.given.items()},
+            scale=self.scale,
         )
 
 

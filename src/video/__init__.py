@@ -4,7 +4,7 @@ from .base import VideoReader
 from .clips import load_video, save_video
 from .discover import find_videos, is_frame_folder, is_video_file
 from .flow_files import read_flow, write_flow
-from .images import decode_image, read_image, write_image
+from .images import decode_image, is_gray_file, read_image, write_image
 from .info import AudioTrack, SubtitleTrack, VideoInfo
 from .reader import open_video, probe
 from .tags import ColourTags
@@ -20,6 +20,7 @@ __all__ = [
     "decode_image",
     "find_videos",
     "is_frame_folder",
+    "is_gray_file",
     "is_video_file",
     "load_video",
     "open_video",

@@ -102,3 +102,18 @@ def _is_truncated(data: bytes) -> bool:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return b"IEND" not in data[-4096:]
     return False
+
+
+def is_gray_file(path: str | os.PathLike[str]) -> bool:
+    """Whether an image file stores a single channel (with or without alpha); reads its header only.
+
+    Raises:
+        DataError: it is missing or not an image.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as handle:
+            return handle.mode in ("1", "L", "LA", "La") or handle.mode.startswith(("I", "F"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"the image {str(path)!r} cannot be decoded: {error}") from error

@@ -51,7 +51,7 @@ SHAPES = {
         "background": (3, H, W),
     },
     "inpainting": {"video": (5, 3, H, W), "mask": (5, 1, H, W), "target": (5, 3, H, W)},
-    "super_resolution": {"high": (3, H, W), "low": (3, H // 4, W // 4)},
+    "super_resolution": {"target": (3, H, W), "lr": (3, H // 4, W // 4)},
     "stabilization": {"video": (16, 3, H, W), "trajectory": (16, 4), "smooth": (16, 4)},
 }
 
@@ -134,8 +134,8 @@ def test_inpainting_differs_only_in_the_hole() -> None:
 
 def test_super_resolution_scales() -> None:
     (sample,) = samples("super_resolution", 1, scale=2)
-    assert sample["low"].shape == (3, H // 2, W // 2)
-    torch.testing.assert_close(sample["low"].mean(), sample["high"].mean(), atol=5e-3, rtol=0)
+    assert sample["lr"].shape == (3, H // 2, W // 2)
+    torch.testing.assert_close(sample["lr"].mean(), sample["target"].mean(), atol=5e-3, rtol=0)
 
 
 def test_photographs_are_disjoint_and_inside_the_package() -> None:

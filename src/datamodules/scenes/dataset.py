@@ -64,7 +64,7 @@ class ScenesDataset(TrainingDataset):
     * ``inpainting``: ``video`` (T, 3, H, W), ``mask`` (T, 1, H, W) with 1 = hole, ``target`` (T, 3, H, W)
       without the removed object; video and target are equal outside the mask. With ``masks``: ``target`` and ``mask``
       alone, where the target is the scene with all its objects if the mask has nothing to do with them.
-    * ``super_resolution``: ``high`` (3, H, W), ``low`` (3, H / scale, W / scale).
+    * ``super_resolution``: ``target`` (3, H, W), ``lr`` (3, H / scale, W / scale).
     * ``stabilization``: ``video`` (T, 3, H, W) with shake, ``trajectory`` and ``smooth`` (T, 4).
 
     Args:
@@ -198,7 +198,7 @@ class ScenesDataset(TrainingDataset):
 
     def _super_resolution(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
         high = to_tensor(scene.image(self._middle(scene)))
-        return {"high": high, "low": low_resolution(high, self.scale)}
+        return {"target": high, "lr": low_resolution(high, self.scale)}
 
     def _stabilization(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
         times = np.arange(self.settings.frames)

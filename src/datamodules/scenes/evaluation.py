@@ -147,7 +147,7 @@ class ScenesEvaluation(EvaluationDataset):
     * ``segmentation``: ``labels`` (T, H, W) int64, see :data:`~.shapes.CLASSES`.
     * ``matting``: ``alpha``, ``trimap`` (T, 1, H, W), ``foreground``, ``background`` (T, 3, H, W).
     * ``inpainting``: ``mask`` (T, 1, H, W), 1 = hole; ``target`` (T, 3, H, W) without the nearest object.
-    * ``super_resolution``: ``frames`` are small, ``high`` (T, 3, H, W) is the truth.
+    * ``super_resolution``: ``lr`` (T, 3, h, w), what ``frames`` are to be made of.
     * ``stabilization``: ``frames`` shake; ``trajectory``, ``smooth`` (T, 4); ``steady`` (T, 3, H, W).
     * ``all``: everything above for unshaken full-size frames, with ``low`` and ``shaky`` (T, 3, H, W)
       in the truth. Flow is there as ``flow_forward_k``, ``flow_backward_k`` (T - k, 2, H, W): entry t is from frame t
@@ -215,7 +215,7 @@ class ScenesEvaluation(EvaluationDataset):
         images = _rounded(images)
         if self.task == "super_resolution":
             low = _rounded(low_resolution(images, self.version.scale))
-            return EvaluationVideo(name, low, {"high": images})
+            return EvaluationVideo(name, images, {"lr": low})
         if self.task == "inpainting":
             truth = self._inpainting(frames)
             return EvaluationVideo(name, images, truth | {"target": _rounded(truth["target"])})
