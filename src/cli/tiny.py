@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,18 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
     card = get_card(str(model["name"]))
     tiny["model"] = {**model, "weights": None, **card.tiny}
     data = dict(values.get("data") or {})
-    scenes = {"name": "scenes", "batch_size": 2, "workers": data.get("workers", 0), "crop": 64}
+    scenes: dict[str, Any] = {"name": "scenes", "batch_size": 2, "workers": data.get("workers", 0), "crop": 64}
     if "timestep" in data:
         scenes["timestep"] = data["timestep"]
     elif str(data.get("name", "")).endswith("septuplet"):
         scenes["timestep"] = "any"
+    if card.task == "super_resolution":
+        # scenes have no sharpened truth; a discriminator for one size of image needs that size
+        sizes = [_input_size(section) for section in ((values.get("gan") or {}).get("discriminators") or {}).values()]
+        kept = {key: data[key] for key in ("scales", "degradation", "sharpened") if key in data}
+        scenes |= {"name": "photographs", "crop": max([64, *sizes]), **kept}
     tiny["data"] = scenes
+    tiny["loss"] = {name: _without_weights(term) for name, term in (values.get("loss") or {}).items()}
     optim = dict(values.get("optim") or {})
     scheduler = optim.get("scheduler")
     if isinstance(scheduler, Mapping) and "warmup" in scheduler:
@@ -47,7 +54,7 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
     final = values.get("final")
     if final is not None:
         # the benchmark of a published data set needs that data set
-        benchmark = f"{card.task}_scenes"
+        benchmark = "sr_scenes" if card.task == "super_resolution" else f"{card.task}_scenes"
         exists = (config_directory / "benchmark" / f"{benchmark}.yaml").is_file()
         tiny["final"] = {**final, "benchmark": benchmark, "data": {"videos": 1}} if exists else None
     return tiny
@@ -62,3 +69,23 @@ def _tiny_discriminators(gan: Mapping[str, Any]) -> dict[str, Any]:
         for name, section in gan["discriminators"].items()
     }
     return {**gan, "discriminators": small, "start": 0}
+
+
+def _input_size(section: Mapping[str, Any]) -> int:
+    """The side of the images that a discriminator takes, 0 for any."""
+    from ..models.registry import get_card
+
+    parameters = inspect.signature(get_card(str(section["name"])).build).parameters
+    if "input_size" not in parameters:
+        return 0
+    return int(section.get("input_size", parameters["input_size"].default))
+
+
+def _without_weights(term: Mapping[str, Any]) -> dict[str, Any]:
+    """A loss that looks through a network does so through a random one, which needs no file."""
+    from ..core.config import locate_class
+
+    if not str(term.get("_target_", "")).startswith("framewright."):
+        return dict(term)
+    takes = inspect.signature(locate_class(str(term["_target_"]))).parameters
+    return {**term, "weights": None} if "weights" in takes else dict(term)

@@ -33,7 +33,7 @@ class _FeatureLoss(nn.Module):
         layers: Mapping[str, float],
         criterion: Criterion,
         normalise: bool,
-        weights: str | os.PathLike[str],
+        weights: str | os.PathLike[str] | None,
         of: str,
         target: str,
     ) -> None:
@@ -91,7 +91,8 @@ class PerceptualLoss(_FeatureLoss):
             ``conv5_4`` is before the ReLU, ``relu5_4`` behind it. A mean over all values of a layer is weighted.
         criterion: ``"l1"`` or ``"l2"`` (mean squared difference).
         normalise: images by mean and deviation of ImageNet, as the network was trained.
-        weights: file of VGG19, a full one of torchvision or its ``features.*`` alone, or the tag of official weights.
+        weights: file of VGG19, a full one of torchvision or its ``features.*`` alone, or the tag of official weights;
+            None for random ones, with which a trial runs where there is no file.
         of: name of the output, RGB in [0, 1].
         target: name of the batch entry with the truth.
 
@@ -105,7 +106,7 @@ class PerceptualLoss(_FeatureLoss):
         layers: Mapping[str, float] = {"conv5_4": 1.0},
         criterion: Criterion = "l1",
         normalise: bool = True,
-        weights: str | os.PathLike[str] = "imagenet",
+        weights: str | os.PathLike[str] | None = "imagenet",
         of: str = "prediction",
         target: str = "target",
     ) -> None:
@@ -129,7 +130,7 @@ class StyleLoss(_FeatureLoss):
         layers: Mapping[str, float] = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_4": 1.0, "relu4_4": 1.0},
         criterion: Criterion = "l1",
         normalise: bool = True,
-        weights: str | os.PathLike[str] = "imagenet",
+        weights: str | os.PathLike[str] | None = "imagenet",
         of: str = "prediction",
         target: str = "target",
     ) -> None:
@@ -141,7 +142,7 @@ class StyleLoss(_FeatureLoss):
         return flat @ flat.transpose(1, 2) / flat[0].numel()
 
 
-def _frozen_vgg19(layers: tuple[str, ...], weights: str | os.PathLike[str]) -> VGG19:
+def _frozen_vgg19(layers: tuple[str, ...], weights: str | os.PathLike[str] | None) -> VGG19:
     # building draws random numbers, and a loss must not change what a training run draws next
     with torch.random.fork_rng(devices=[]):
         try:

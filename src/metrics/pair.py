@@ -16,7 +16,9 @@ Tensors = dict[str, Tensor]
 class Shared:
     """Intermediate results of one set of frames, computed once for all metrics that need them.
 
-    Several metrics may ask at the same time; one result is made at a time. This class keeps them in memory; :mod:`framewright.benchmark` has one that also keeps the small ones on disk.
+    Several metrics may ask at the same time; one result is made at a time.
+
+    This class keeps them in memory; :mod:`framewright.benchmark` has one that also keeps the small ones on disk.
 
     Attributes:
         computed: how many results were computed, by name.
