@@ -18,7 +18,12 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 # experiments whose model section fits every network that the group names
-OF_TASK = {"interpolation": "quickstart", "flow": "pwcnet_chairs", "inpainting": "sttn_youtubevos", "super_resolution": "rrdbnet_psnr_x4"}
+OF_TASK = {
+    "interpolation": "quickstart",
+    "flow": "pwcnet_chairs",
+    "inpainting": "sttn_youtubevos",
+    "super_resolution": "rrdbnet_psnr_x4",
+}
 
 
 def names(group: str) -> list[str]:
