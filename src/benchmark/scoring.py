@@ -215,8 +215,7 @@ def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row,
     try:
         metric.check(pair)
         if isinstance(metric, SetMetric):
-            real = metric.features(pair.target, pair.truth).float().cpu()
-            predicted = metric.features(pair.prediction, pair.made).float().cpu()
+            predicted, real = (vectors.float().cpu() for vectors in metric.pair_features(pair))
             if not bool(torch.isfinite(predicted).all() and torch.isfinite(real).all()):
                 raise _not_a_number(key, method, row.video_id)
             row.features[key] = (predicted.numpy(), real.numpy())
