@@ -5,12 +5,20 @@ from .distillation import MaskedDistillationLoss
 from .flow import MultiScaleEndPointLoss, MultiScaleRobustLoss, SequenceFlowLoss
 from .inpainting import MaskedL1Loss
 from .laplacian import LaplacianPyramidLoss, laplacian_pyramid_loss
+from .matting import AlphaLoss, BinarySegmentationLoss, CoherenceLoss, CompositionalLoss, VisibleL1Loss
 from .pixel import CharbonnierLoss, L1Loss
+from .segmentation import CrossEntropyLoss, FocalLoss
 from .weighted_sum import WeightedSum
 
 __all__ = [
     "AdversarialLoss",
+    "AlphaLoss",
+    "BinarySegmentationLoss",
     "CharbonnierLoss",
+    "CoherenceLoss",
+    "CompositionalLoss",
+    "CrossEntropyLoss",
+    "FocalLoss",
     "L1Loss",
     "LaplacianPyramidLoss",
     "MaskedDistillationLoss",
@@ -18,6 +26,7 @@ __all__ = [
     "MultiScaleEndPointLoss",
     "MultiScaleRobustLoss",
     "SequenceFlowLoss",
+    "VisibleL1Loss",
     "WeightedSum",
     "laplacian_pyramid_loss",
 ]
