@@ -183,12 +183,13 @@ def _run(
             break
         _check_chunk(method, problem, chunk, position)
         frames = problem.scored(chunk)
-        for result in (frames, *chunk.extras.values()):
+        results = problem.results(chunk)
+        for result in (frames, *results.values()):
             _check_numbers(result, method, problem, position)
         if keep is not None:
             keep(position, frames)
         made.append(frames)
-        for name, extra in chunk.extras.items():
+        for name, extra in results.items():
             beside.setdefault(name, []).append(extra)
         position += len(chunk)
     if position != len(problem.targets):
@@ -196,8 +197,8 @@ def _run(
             f"method {method.name!r} returned {position} frames for the video {problem.context.video_id!r}, "
             f"expected {len(problem.targets)}"
         )
-    results = {name: torch.cat(parts) for name, parts in beside.items()}
-    return (torch.cat(made) if made else problem.targets[:0]), results, seconds
+    joined = {name: torch.cat(parts) for name, parts in beside.items()}
+    return (torch.cat(made) if made else problem.targets[:0]), joined, seconds
 
 
 def _check_numbers(result: Tensor, method: Method, problem: Problem, position: int) -> None:

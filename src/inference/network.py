@@ -14,7 +14,9 @@ from ..models.card import PublishedResult
 from .flow import flow_chunks
 from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks
+from .matting import MattingOptions, matte_chunks
 from .method import Chunk, Context
+from .segmentation import SegmentationOptions, segment_chunks
 
 DEFAULT_PIXEL_BUDGET = 2**21
 """Pixels in one forward pass: about 18 Vimeo frames (256x448) or one frame of full HD."""
@@ -50,6 +52,8 @@ ENGINES: dict[str, EngineEntry] = {
     "interpolation": EngineEntry(interpolate_chunks),
     "flow": EngineEntry(flow_chunks),
     "inpainting": EngineEntry(inpaint_chunks, InpaintingOptions),
+    "matting": EngineEntry(matte_chunks, MattingOptions),
+    "segmentation": EngineEntry(segment_chunks, SegmentationOptions),
 }
 
 

@@ -4,6 +4,7 @@ from .composite import composite, linear_to_srgb, srgb_to_linear
 from .cost_volume import cost_volume
 from .flow_colour import flow_to_colour
 from .foreground import estimate_foreground
+from .label_colour import labels_to_colour
 from .occlusion import inconsistent, motion_boundary, occluded
 from .pad import Crop, pad_to_multiple
 from .trimap import random_trimap, temporal_median, trimap_from_alpha, trimap_from_probability
@@ -16,6 +17,7 @@ __all__ = [
     "estimate_foreground",
     "flow_to_colour",
     "inconsistent",
+    "labels_to_colour",
     "linear_to_srgb",
     "motion_boundary",
     "occluded",

@@ -7,11 +7,15 @@ from ..training.task_module import TaskModule
 from .flow import FlowTask, ZeroFlowAlarm
 from .inpainting import InpaintingTask
 from .interpolation import InterpolationTask
+from .matting import MattingTask
+from .segmentation import SegmentationTask
 
 TASK_MODULES: dict[str, type[TaskModule]] = {
     "flow": FlowTask,
     "inpainting": InpaintingTask,
     "interpolation": InterpolationTask,
+    "matting": MattingTask,
+    "segmentation": SegmentationTask,
 }
 
 
@@ -28,4 +32,13 @@ def task_module(task: str) -> type[TaskModule]:
     return TASK_MODULES[task]
 
 
-__all__ = ["TASK_MODULES", "FlowTask", "InpaintingTask", "InterpolationTask", "ZeroFlowAlarm", "task_module"]
+__all__ = [
+    "TASK_MODULES",
+    "FlowTask",
+    "InpaintingTask",
+    "InterpolationTask",
+    "MattingTask",
+    "SegmentationTask",
+    "ZeroFlowAlarm",
+    "task_module",
+]

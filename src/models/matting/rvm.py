@@ -47,6 +47,8 @@ class RobustVideoMatting(nn.Module):
         ConfigError: an unknown variant.
     """
 
+    recurrent = True
+
     def __init__(self, variant: Literal["mobilenetv3", "resnet50"] = "mobilenetv3", width: float = 1.0) -> None:
         super().__init__()
         if variant not in _WIDTHS:

@@ -359,7 +359,7 @@ CARDS = (
         build=DeepLabV3Plus,
         summary="DeepLabV3+: atrous pyramid with a decoder, on MobileNetV2 or ResNet",
         paper=_PAPER_PLUS,
-        tiny={"num_classes": 5, "width": 0.25, "aspp_channels": 16},
+        tiny={"width": 0.25, "aspp_channels": 16},
         licence="MIT",
         weights=(
             *(_vainf_weights("deeplabv3plus", backbone, "voc") for backbone in BACKBONES),
@@ -382,7 +382,7 @@ CARDS = (
         summary="DeepLabV3: atrous pyramid on ResNet or MobileNetV2; takes torchvision's weights",
         paper="Chen et al.: Rethinking Atrous Convolution for Semantic Image Segmentation, 2017, "
         "https://arxiv.org/abs/1706.05587",
-        tiny={"backbone": "mobilenet", "num_classes": 5, "width": 0.25, "aspp_channels": 16},
+        tiny={"backbone": "mobilenet", "width": 0.25, "aspp_channels": 16},
         licence="MIT",
         weights=tuple(_vainf_weights("deeplabv3", backbone, "voc") for backbone in BACKBONES),
         layouts=(
