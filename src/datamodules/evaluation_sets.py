@@ -10,6 +10,7 @@ from pydantic import Field
 from ..core.config import check_known, parse_section
 from .base import EvaluationDataset
 from .flow_evaluation_sets import FLOW_EVALUATION_SETS
+from .label_sources import LABEL_EVALUATION_SETS
 from .sections import EvaluationSection, Positive
 
 __all__ = ["EVALUATION_SETS", "EvaluationSection", "create_evaluation_set"]
@@ -165,6 +166,7 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "hd": HDSection,
     "x_test": XTestSection,
     **FLOW_EVALUATION_SETS,
+    **LABEL_EVALUATION_SETS,
 }
 
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from ..core.config import check_known, parse_section
 from .base import EvaluationDataset, TrainingDataset
 from .flow_sources import FLOW_SOURCES
+from .label_sources import LABEL_SOURCES
 from .sections import DataSection, DataSource, Positive, Probability
 from .transforms import TripletTransform
 
@@ -217,6 +218,7 @@ SOURCES: dict[str, type[DataSource]] = {
     "vimeo90k_triplet": Vimeo90KTripletSource,
     "vimeo90k_septuplet": Vimeo90KSeptupletSource,
     **FLOW_SOURCES,
+    **LABEL_SOURCES,
 }
 
 

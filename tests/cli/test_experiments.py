@@ -18,7 +18,12 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 # experiments whose model section fits every network that the group names
-OF_TASK = {"interpolation": "quickstart", "flow": "pwcnet_chairs"}
+OF_TASK = {
+    "interpolation": "quickstart",
+    "flow": "pwcnet_chairs",
+    "segmentation": "quickstart_segmentation",
+    "matting": "quickstart_matting",
+}
 
 
 def names(group: str) -> list[str]:
@@ -70,6 +75,8 @@ SOURCES_OF_TASK = {
         *("scenes", "flying_chairs", "flying_things", "sintel", "kitti2012", "kitti2015", "hd1k", "middlebury_flow"),
         *("flow_mix_sintel", "flow_mix_kitti"),
     ],
+    "segmentation": ["scenes", "voc", "cityscapes", "label_folder"],
+    "matting": ["scenes", "matting_composites"],
 }
 
 

@@ -33,7 +33,7 @@ class ClosedForm(nn.Module):
     """
 
     def __init__(
-        self, epsilon: float = 1e-7, constraint: float = 100.0, iterations: int = 500, tolerance: float = 1e-7
+        self, epsilon: float = 1e-7, constraint: float = 100.0, iterations: int = 300, tolerance: float = 1e-7
     ) -> None:
         super().__init__()
         if min(epsilon, constraint, iterations, tolerance) <= 0:
