@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..metrics import SetMetric, ValueMetric
+from ..metrics import PooledMetric, SetMetric, ValueMetric
 from .results import MetricResult, Published, finite
 from .scoring import Column, Row
 from .statistics import aggregate, bootstrap_interval
@@ -110,7 +110,9 @@ def _set_result(
     if value is None:
         return _absent("the distance is not finite", shared)
     ends = None
-    if interval and vectors**3 * len(rows) <= _JACKKNIFE_WORK:
+    # counts are only summed, distances need the square root of a matrix
+    work = vectors if isinstance(metric, PooledMetric) else vectors**3
+    if interval and work * len(rows) <= _JACKKNIFE_WORK:
         ends = _jackknife(metric, predicted, real, value)
     return MetricResult(mean=value, ci95=ends, n=len(rows), n_frames=vectors, **shared)
 

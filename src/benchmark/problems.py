@@ -14,6 +14,7 @@ from ..core.errors import ConfigError, DataError
 from ..datamodules.base import EvaluationVideo
 from ..inference import Chunk, Context, chunked, split_frames, split_scales
 from ..ops.flow_colour import flow_to_colour
+from ..ops.label_colour import labels_to_colour
 from ..ops.warp import warp
 from .protocol import Protocol
 
@@ -54,6 +55,7 @@ class Problem:
         longest: for flow: the length in pixels of the longest true motion, which has the strongest colour. Results are
             then flows, and frames are flows in colour.
         scale: see :class:`framewright.metrics.VideoPair`.
+        seen: what the method sees beside the sources and the mask, by name: a trimap.
     """
 
     sources: Tensor
@@ -66,16 +68,23 @@ class Problem:
     pairs_before: int = 0
     longest: float | None = None
     scale: int = 1
+    seen: Mapping[str, Tensor] = field(default_factory=dict)
 
     def chunks(self) -> Iterator[Chunk]:
         """The sources as a stream, with the mask where there is one."""
-        extras = {} if self.mask is None else {"mask": self.mask}
+        extras = dict(self.seen) | ({} if self.mask is None else {"mask": self.mask})
         return chunked(self.sources, CHUNK_FRAMES, extras=extras)
 
     def scored(self, chunk: Chunk) -> Tensor:
-        """Output frames as the protocol compares them, ``(K, 3, H, W)``; flow as colours."""
+        """Output frames as the protocol compares them, ``(K, 3, H, W)``; flow and labels as colours, alpha as grey.
+
+        Raises:
+            DataError: labels or mattes are missing or have another size.
+        """
         if self.longest is not None:
             return flow_to_colour(chunk.extras["flow"], self.longest)
+        if self.context.task in ("segmentation", "matting"):
+            return self._shown(self.results(chunk))
         frames, position = chunk.frames, chunk.start
         if self.quantise is not None and not chunk.final:
             # in place: fresh memory costs more than the arithmetic
@@ -87,6 +96,24 @@ class Problem:
             into = None if frames is chunk.frames else frames
             frames = torch.where(self.mask[part] > 0, frames, self.targets[part], out=into)
         return frames
+
+    def results(self, chunk: Chunk) -> Mapping[str, Tensor]:
+        """What metrics see of a chunk beside its frames; for matting, stored frames without alpha are grey mattes."""
+        if self.context.task == "matting" and "alpha" not in chunk.extras:
+            return {**chunk.extras, "alpha": chunk.frames.mean(1, keepdim=True)}
+        return chunk.extras
+
+    def _shown(self, results: Mapping[str, Tensor]) -> Tensor:
+        """Labels in colour, or alpha in grey."""
+        name = {"segmentation": "labels", "matting": "alpha"}[self.context.task]
+        found, true = results.get(name), self.given[name]
+        if found is None or found.shape[1:] != true.shape[1:]:
+            what = "none" if found is None else f"{tuple(found.shape)}"
+            raise DataError(
+                f"the video {self.context.video_id!r} needs {name} (T, {', '.join(map(str, true.shape[1:]))}) of every "
+                f"method, got {what}"
+            )
+        return labels_to_colour(found) if name == "labels" else found.clamp(0, 1).expand(-1, 3, -1, -1)
 
     def preview(self, index: int) -> Tensor:
         """What there was to see for output frame ``index``, ``(3, H, W)``: for interpolation and flow the two input
@@ -228,11 +255,42 @@ def _any(video: EvaluationVideo, protocol: Protocol, device: torch.device, preci
     return Problem(video.frames, video.frames, context, mask, given, protocol.composite, protocol.quantise)
 
 
+def _segmentation(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    """Every frame gets labels; the target is the true ones in colour."""
+    labels = _truth(video, "labels", protocol, ()).long()
+    context = Context("segmentation", video_id=video.id, device=device, precision=precision)
+    return Problem(video.frames, labels_to_colour(labels), context, given={"labels": labels})
+
+
+def _matting(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    """Every frame gets an alpha; methods see the trimap where there is one. The target is the true alpha in grey."""
+    given = {"alpha": _truth(video, "alpha", protocol, (1,)).float()}
+    if "trimap" in video.truth:
+        given["trimap"] = _truth(video, "trimap", protocol, (1,)).float()
+    seen = {name: given[name] for name in ("trimap",) if name in given}
+    targets = given["alpha"].clamp(0, 1).expand(-1, 3, -1, -1).contiguous()
+    context = Context("matting", video_id=video.id, device=device, precision=precision)
+    return Problem(video.frames, targets, context, given=given, seen=seen)
+
+
+def _truth(video: EvaluationVideo, name: str, protocol: Protocol, channels: tuple[int, ...]) -> Tensor:
+    if name not in video.truth:
+        raise DataError(f"the video {video.id!r} has no true {name}, which the protocol {protocol.name!r} needs")
+    expected = (len(video.frames), *channels, *video.frames.shape[2:])
+    if tuple(video.truth[name].shape) != expected:
+        raise DataError(
+            f"the {name} of the video {video.id!r} is {tuple(video.truth[name].shape)}, expected {expected}"
+        )
+    return video.truth[name]
+
+
 _MAKERS: dict[str, Callable[[EvaluationVideo, Protocol, torch.device, str], Problem]] = {
     "interpolation": _interpolation,
     "flow": _flow,
     "inpainting": _inpainting,
     "super_resolution": _super_resolution,
+    "matting": _matting,
+    "segmentation": _segmentation,
     "any": _any,
 }
 

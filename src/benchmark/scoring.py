@@ -230,12 +230,13 @@ def _run(
             break
         _check_chunk(method, problem, chunk, position)
         frames = problem.scored(chunk)
-        for result in (frames, *chunk.extras.values()):
+        results = problem.results(chunk)
+        for result in (frames, *results.values()):
             _check_numbers(result, method, problem, position)
         if keep is not None:
             keep(position, frames)
         made.append(frames)
-        for name, extra in chunk.extras.items():
+        for name, extra in results.items():
             beside.setdefault(name, []).append(extra)
         position += len(chunk)
     if position != len(problem.targets):
@@ -243,8 +244,8 @@ def _run(
             f"method {method.name!r} returned {position} frames for the video {problem.context.video_id!r}, "
             f"expected {len(problem.targets)}"
         )
-    results = {name: torch.cat(parts) for name, parts in beside.items()}
-    return (torch.cat(made) if made else problem.targets[:0]), results, seconds
+    joined = {name: torch.cat(parts) for name, parts in beside.items()}
+    return (torch.cat(made) if made else problem.targets[:0]), joined, seconds
 
 
 def _check_numbers(result: Tensor, method: Method, problem: Problem, position: int) -> None:
@@ -265,8 +266,7 @@ def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row,
     with _naming(column, method):
         metric.check(pair)
         if isinstance(metric, SetMetric):
-            real = metric.features(pair.target, pair.truth).float().cpu()
-            predicted = metric.features(pair.prediction, pair.made).float().cpu()
+            predicted, real = (vectors.float().cpu() for vectors in metric.pair_features(pair))
             if not bool(torch.isfinite(predicted).all() and torch.isfinite(real).all()):
                 raise _not_a_number(key, method, row.video_id)
             row.features[key] = (predicted.numpy(), real.numpy())

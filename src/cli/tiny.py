@@ -32,6 +32,10 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
     tiny["model"] = {**model, "weights": None, **card.tiny}
     data = dict(values.get("data") or {})
     scenes: dict[str, Any] = {"name": "scenes", "batch_size": 2, "workers": data.get("workers", 0), "crop": 64}
+    frames = (data.get("settings") or {}).get("frames")
+    if frames is not None:
+        # networks for clips cannot learn from single frames
+        scenes["settings"] = {"frames": min(int(frames), 3)}
     if "timestep" in data:
         scenes["timestep"] = data["timestep"]
     elif str(data.get("name", "")).endswith("septuplet"):

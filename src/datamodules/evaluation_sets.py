@@ -11,6 +11,7 @@ from ..core.config import check_known, parse_section
 from .base import EvaluationDataset
 from .flow_evaluation_sets import FLOW_EVALUATION_SETS
 from .inpainting_evaluation_sets import INPAINTING_EVALUATION_SETS, MaskedSection
+from .label_sources import LABEL_EVALUATION_SETS
 from .sections import EvaluationSection, Positive
 from .sr_evaluation_sets import SR_EVALUATION_SETS
 
@@ -181,6 +182,7 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     **FLOW_EVALUATION_SETS,
     **INPAINTING_EVALUATION_SETS,
     **SR_EVALUATION_SETS,
+    **LABEL_EVALUATION_SETS,
 }
 
 

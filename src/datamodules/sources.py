@@ -15,6 +15,7 @@ from .base import EvaluationDataset, TrainingDataset
 from .clips import ClipSection
 from .flow_sources import FLOW_SOURCES
 from .inpainting_sources import INPAINTING_SOURCES
+from .label_sources import LABEL_SOURCES
 from .masks.training import TrainingMasks
 from .sections import DataSection, DataSource, Positive, Probability
 from .sr_sources import SR_SOURCES
@@ -258,6 +259,7 @@ SOURCES: dict[str, type[DataSource]] = {
     **FLOW_SOURCES,
     **INPAINTING_SOURCES,
     **SR_SOURCES,
+    **LABEL_SOURCES,
 }
 
 

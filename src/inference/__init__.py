@@ -4,8 +4,10 @@ from .flow import flow_chunks
 from .folder import FolderMethod
 from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks, split_frames
+from .matting import MattingOptions, matte_chunks
 from .method import Chunk, Context, Method, chunked
 from .network import NetworkMethod, engine_options
+from .segmentation import SegmentationOptions, segment_chunks
 from .super_resolution import SuperResolutionOptions, split_scales, super_resolution_chunks
 
 __all__ = [
@@ -13,14 +15,18 @@ __all__ = [
     "Context",
     "FolderMethod",
     "InpaintingOptions",
+    "MattingOptions",
     "Method",
     "NetworkMethod",
+    "SegmentationOptions",
     "SuperResolutionOptions",
     "chunked",
     "engine_options",
     "flow_chunks",
     "inpaint_chunks",
     "interpolate_chunks",
+    "matte_chunks",
+    "segment_chunks",
     "split_frames",
     "split_scales",
     "super_resolution_chunks",

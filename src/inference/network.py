@@ -14,7 +14,9 @@ from ..models.card import PublishedResult
 from .flow import flow_chunks
 from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks
+from .matting import MattingOptions, matte_chunks
 from .method import Chunk, Context
+from .segmentation import SegmentationOptions, segment_chunks
 from .super_resolution import SuperResolutionOptions, super_resolution_chunks
 
 DEFAULT_PIXEL_BUDGET = 2**21
@@ -52,6 +54,8 @@ ENGINES: dict[str, EngineEntry] = {
     "flow": EngineEntry(flow_chunks),
     "inpainting": EngineEntry(inpaint_chunks, InpaintingOptions),
     "super_resolution": EngineEntry(super_resolution_chunks, SuperResolutionOptions),
+    "matting": EngineEntry(matte_chunks, MattingOptions),
+    "segmentation": EngineEntry(segment_chunks, SegmentationOptions),
 }
 
 

@@ -5,14 +5,22 @@ from .distillation import MaskedDistillationLoss
 from .flow import MultiScaleEndPointLoss, MultiScaleRobustLoss, SequenceFlowLoss
 from .inpainting import MaskedL1Loss
 from .laplacian import LaplacianPyramidLoss, laplacian_pyramid_loss
+from .matting import AlphaLoss, BinarySegmentationLoss, CoherenceLoss, CompositionalLoss, VisibleL1Loss
 from .perceptual import PerceptualLoss, StyleLoss
 from .pixel import CharbonnierLoss, L1Loss
+from .segmentation import CrossEntropyLoss, FocalLoss
 from .total_variation import TotalVariationLoss
 from .weighted_sum import WeightedSum
 
 __all__ = [
     "AdversarialLoss",
+    "AlphaLoss",
+    "BinarySegmentationLoss",
     "CharbonnierLoss",
+    "CoherenceLoss",
+    "CompositionalLoss",
+    "CrossEntropyLoss",
+    "FocalLoss",
     "L1Loss",
     "LaplacianPyramidLoss",
     "MaskedDistillationLoss",
@@ -24,6 +32,7 @@ __all__ = [
     "SequenceFlowLoss",
     "StyleLoss",
     "TotalVariationLoss",
+    "VisibleL1Loss",
     "WeightedSum",
     "laplacian_pyramid_loss",
 ]

@@ -41,7 +41,7 @@ def _expand(x: Tensor) -> Tensor:
     return x
 
 
-def laplacian_pyramid_loss(prediction: Tensor, target: Tensor, levels: int = 5) -> Tensor:
+def laplacian_pyramid_loss(prediction: Tensor, target: Tensor, levels: int = 5, growth: float = 1.0) -> Tensor:
     """Sum over the levels of a Laplacian pyramid of the mean absolute difference.
 
     The band-pass levels only, without weights and without the low-pass rest, as RIFE uses it (Niklaus and
@@ -51,6 +51,7 @@ def laplacian_pyramid_loss(prediction: Tensor, target: Tensor, levels: int = 5) 
     Args:
         prediction, target: ``(B, C, H, W)`` of one shape.
         levels: at least 1; the coarsest level must be at least 3 pixels high and wide.
+        growth: each level weighs so many times what the finer one does.
 
     Returns:
         A scalar.
@@ -72,10 +73,10 @@ def laplacian_pyramid_loss(prediction: Tensor, target: Tensor, levels: int = 5) 
         )
     current = select.full_precision(prediction) - select.full_precision(target)
     loss = current.new_zeros(())
-    for _ in range(levels):
+    for level in range(levels):
         low = _reduce(current)
         band = current - _expand(low)[..., : current.shape[2], : current.shape[3]]
-        loss = loss + band.abs().mean()
+        loss = loss + growth**level * band.abs().mean()
         current = low
     return loss
 
@@ -87,17 +88,22 @@ class LaplacianPyramidLoss(nn.Module):
         of: name of the output, for RIFE ``"prediction"`` or ``"teacher_prediction"``.
         levels: levels of the pyramid.
         target: name of the batch entry.
+        growth: factor from each level's weight to the next coarser one's; 2 for mattes (Lin et al., WACV 2022,
+            equation 3, who divide the sum by the number of levels: a matter of the term's weight).
 
     Raises:
-        ConfigError: ``levels`` below 1; when called: no such output or entry.
+        ConfigError: ``levels`` below 1, or ``growth`` not positive; when called: no such output or entry.
     """
 
-    def __init__(self, of: str = "prediction", levels: int = 5, target: str = "target") -> None:
+    def __init__(self, of: str = "prediction", levels: int = 5, target: str = "target", growth: float = 1.0) -> None:
         super().__init__()
-        if levels < 1:
-            raise ConfigError(f"levels must be at least 1, got {levels}")
-        self.of, self.levels, self.target = of, levels, target
+        if levels < 1 or growth <= 0:
+            raise ConfigError(f"levels must be at least 1 and growth positive, got {levels} and {growth}")
+        self.of, self.levels, self.target, self.growth = of, levels, target, growth
 
     def forward(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The scalar loss; a mean over samples."""
-        return laplacian_pyramid_loss(select.output(outputs, self.of), select.target(batch, self.target), self.levels)
+        made, true = select.output(outputs, self.of), select.target(batch, self.target)
+        if made.dim() == 5 and made.shape == true.shape:
+            made, true = made.flatten(0, 1), true.flatten(0, 1)
+        return laplacian_pyramid_loss(made, true, self.levels, self.growth)

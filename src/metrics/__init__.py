@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..core.errors import ConfigError, nearest
-from .base import BenchmarkMetric, FrameMetric, SetMetric, ValueMetric, VideoMetric
+from .base import BenchmarkMetric, FrameMetric, PooledMetric, SetMetric, ValueMetric, VideoMetric
 from .fid import FID
 from .flow import (
     WAUC,
@@ -24,11 +24,22 @@ from .i3d import FVD, PVCS, VFID, VFIDClips
 from .interpolation_error import InterpolationError
 from .lpips import LPIPS
 from .luma import StudioLumaPSNR, StudioLumaSSIM
+from .matting import (
+    ConnectivityError,
+    GradientError,
+    MattingMetric,
+    MattingMSE,
+    MeanAbsoluteDifference,
+    MeanSquaredDifference,
+    SumOfAbsoluteDifferences,
+    TemporalCoherence,
+)
 from .ms_ssim import MultiScaleSSIM
 from .niqe import NIQE
 from .pair import Shared, VideoPair
 from .pcons import MaskedPatchConsistencyPSNR, PatchConsistencyPSNR, PatchConsistencySSIM
 from .psnr import PSNR, HolePSNR, LumaPSNR, PooledPSNR
+from .segmentation import BoundaryF, MeanIoU, PixelAccuracy
 from .ssim import SSIM, SSIMRife, UniformSSIM
 from .tof import TemporalFlowDifference
 from .warp_error import SOURCES as _FLOW_SOURCES
@@ -46,21 +57,31 @@ __all__ = [
     "VFID",
     "WAUC",
     "BenchmarkMetric",
+    "BoundaryF",
+    "ConnectivityError",
     "EndPointError",
     "FSIMc",
     "FlAll",
     "FlowMetric",
     "FrameMetric",
+    "GradientError",
     "HolePSNR",
     "InterpolationError",
     "LumaPSNR",
     "MaskedPatchConsistencyPSNR",
     "MatchedEndPointError",
+    "MattingMSE",
+    "MattingMetric",
+    "MeanAbsoluteDifference",
+    "MeanIoU",
+    "MeanSquaredDifference",
     "MetricEntry",
     "MultiScaleSSIM",
     "OutlierRate",
     "PatchConsistencyPSNR",
     "PatchConsistencySSIM",
+    "PixelAccuracy",
+    "PooledMetric",
     "PooledPSNR",
     "SSIMRife",
     "SetMetric",
@@ -68,6 +89,8 @@ __all__ = [
     "SpeedEndPointError",
     "StudioLumaPSNR",
     "StudioLumaSSIM",
+    "SumOfAbsoluteDifferences",
+    "TemporalCoherence",
     "TemporalFlowDifference",
     "UniformSSIM",
     "UnmatchedEndPointError",
@@ -105,6 +128,14 @@ _METRICS |= {m.key: MetricEntry(m, {}) for m in (FID, VFID, VFIDClips, PVCS, FVD
 _METRICS |= {f"lpips_{net}": MetricEntry(LPIPS, {"net": net}) for net in ("alex", "vgg", "squeeze")}
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (EndPointError, MatchedEndPointError, UnmatchedEndPointError)}
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (FlAll, WAUC)}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (MeanIoU, PixelAccuracy, BoundaryF)}
+_METRICS |= {
+    m.key: MetricEntry(m, {})
+    for m in (
+        *(SumOfAbsoluteDifferences, MattingMSE, GradientError, ConnectivityError),
+        *(MeanAbsoluteDifference, MeanSquaredDifference, TemporalCoherence),
+    )
+}
 for _name, _slowest, _fastest in (("s0_10", 0.0, 10.0), ("s10_40", 10.0, 40.0), ("s40plus", 40.0, float("inf"))):
     _METRICS[f"epe_{_name}"] = MetricEntry(SpeedEndPointError, {"slowest": _slowest, "fastest": _fastest})
 _METRICS |= {f"px{limit}": MetricEntry(OutlierRate, {"limit": float(limit)}) for limit in (1, 3, 5)}
@@ -162,7 +193,7 @@ def create_frame_metric(key: str, **options: Any) -> FrameMetric:
     return metric
 
 
-def create_value_metric(key: str, /, *, masks: bool = False, **options: Any) -> ValueMetric:
+def create_value_metric(key: str, /, *, masks: bool = False, **options: Any) -> ValueMetric | PooledMetric:
     """As :func:`create_metric`, for use where there are whole videos, but not a set to look at at once.
 
     Args:
@@ -173,12 +204,11 @@ def create_value_metric(key: str, /, *, masks: bool = False, **options: Any) -> 
     Raises:
         ConfigError: also where the metric compares sets, or needs masks that there are not.
     """
+    possible = (ValueMetric, PooledMetric)
     metric = create_metric(key, **options)
-    if not isinstance(metric, ValueMetric) or (metric.needs_mask and not masks):
+    if not isinstance(metric, possible) or (metric.needs_mask and not masks):
         classes = {name: metric_entry(name).cls for name in list_metrics()}
-        known = [
-            name for name, cls in classes.items() if issubclass(cls, ValueMetric) and (masks or not cls.needs_mask)
-        ]
+        known = [name for name, cls in classes.items() if issubclass(cls, possible) and (masks or not cls.needs_mask)]
         what = "needs masks of holes" if metric.needs_mask else "compares whole sets of videos"
         raise ConfigError(f"the metric {key!r} {what}; possible here: {', '.join(known)}")
     return metric

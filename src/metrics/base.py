@@ -15,6 +15,7 @@ from .pair import Shared, VideoPair, check_frames, check_range
 __all__ = [
     "BenchmarkMetric",
     "FrameMetric",
+    "PooledMetric",
     "SetMetric",
     "ValueMetric",
     "VideoMetric",
@@ -236,6 +237,11 @@ class SetMetric(BenchmarkMetric):
             ValueError: a set has fewer vectors than the distance needs.
         """
 
+    def pair_features(self, pair: VideoPair) -> tuple[Tensor, Tensor]:
+        """The feature vectors of the result and of the ground truth of one video."""
+        real = self.features(pair.target, pair.truth)
+        return self.features(pair.prediction, pair.made), real
+
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add one video ``(T, 3, H, W)`` and its ground truth."""
         for frames, state in ((prediction, self.predicted), (target, self.real)):
@@ -256,6 +262,58 @@ class SetMetric(BenchmarkMetric):
             ValueError: too few vectors.
         """
         return self.distance(_joined(self.predicted), _joined(self.real))
+
+
+class PooledMetric(SetMetric):
+    """A figure made of counts that are summed over the whole set, such as a confusion matrix.
+
+    The counts of a video stand where other metrics of sets have feature vectors; there are none of the ground truth.
+    Counts up to 2^24 per vector are exact where vectors are kept as float32.
+
+    Args:
+        dimension: how many counts there are.
+    """
+
+    total: Tensor
+    higher_is_better = True
+    minimum_vectors: ClassVar[int] = 1
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.dimension = dimension
+        self.add_state("total", torch.zeros(dimension, dtype=torch.float64), dist_reduce_fx="sum")
+
+    @abstractmethod
+    def counts(self, pair: VideoPair) -> Tensor:
+        """The counts of one video ``(K, dimension)``, to be summed."""
+
+    @abstractmethod
+    def figure(self, total: Tensor) -> Tensor:
+        """The figure, a float64 scalar, of counts ``(dimension,)`` summed over a set."""
+
+    def features(self, frames: Tensor, shared: Shared) -> Tensor:
+        """Not to be had: the counts are of results and truth together."""
+        raise NotImplementedError(f"{self.key} counts pairs; see counts()")
+
+    def pair_features(self, pair: VideoPair) -> tuple[Tensor, Tensor]:
+        """The counts, and nothing."""
+        counts = self.counts(pair)
+        return counts, torch.zeros(len(counts), 0)
+
+    def distance(self, predicted: Tensor, real: Tensor) -> Tensor:
+        """The figure of all counts."""
+        return self.figure(predicted.double().sum(0))
+
+    def add_pair(self, pair: VideoPair) -> None:
+        """Add the counts of a whole video."""
+        self.total = self.total + self.counts(pair).sum(0).to(self.total)
+        # to torchmetrics this is an update like any other
+        self._update_count += 1
+        self._computed = None
+
+    def compute(self) -> Tensor:
+        """The figure over everything so far."""
+        return self.figure(self.total)
 
 
 def _joined(state: list[Tensor] | Tensor) -> Tensor:

@@ -76,6 +76,7 @@ class ModelCard:
         paper: citation and address; empty for baselines.
         tiny: options of a variant small enough for tests.
         baseline: True for a method that needs no weights.
+        recurrent: for matting: True for a network that takes a video and a state instead of image and trimap.
         parts: other networks that it contains, ``{argument name: default model name}``.
         licence: licence of the *method's official release* as far as it binds users of its weights.
         weights: official checkpoints by tag.
@@ -93,6 +94,7 @@ class ModelCard:
     paper: str = ""
     tiny: Mapping[str, Any] = field(default_factory=dict)
     baseline: bool = False
+    recurrent: bool = False
     parts: Mapping[str, str] = field(default_factory=dict)
     licence: str = ""
     weights: tuple[OfficialWeights, ...] = ()
@@ -107,7 +109,13 @@ class ModelCard:
 
 
 def example_inputs(
-    task: str, height: int, width: int, batch: int = 1, *, generator: torch.Generator | None = None
+    task: str,
+    height: int,
+    width: int,
+    batch: int = 1,
+    *,
+    recurrent: bool = False,
+    generator: torch.Generator | None = None,
 ) -> tuple[Tensor, ...]:
     """Positional inputs of a task's call contract, filled with uniform noise (for tests and measurements)."""
 
@@ -118,8 +126,10 @@ def example_inputs(
         return image(batch, 3, height, width), image(batch, 3, height, width)
     if task in ("segmentation", "super_resolution"):
         return (image(batch, 3, height, width),)
+    if task == "matting" and recurrent:
+        return (image(batch, 2, 3, height, width),)
     if task == "matting":
-        return image(batch, 3, height, width), image(batch, 1, height, width).round(decimals=0) * 0.5
+        return image(batch, 3, height, width), (image(batch, 1, height, width) * 3).floor() / 2
     if task == "style":
         return (image(batch, 3, 3, height, width),)
     if task == "inpainting":

@@ -7,6 +7,8 @@ from ..training.task_module import TaskModule
 from .flow import FlowTask, ZeroFlowAlarm
 from .inpainting import InpaintingTask
 from .interpolation import InterpolationTask
+from .matting import MattingTask
+from .segmentation import SegmentationTask
 from .super_resolution import SuperResolutionTask
 
 TASK_MODULES: dict[str, type[TaskModule]] = {
@@ -14,6 +16,8 @@ TASK_MODULES: dict[str, type[TaskModule]] = {
     "inpainting": InpaintingTask,
     "interpolation": InterpolationTask,
     "super_resolution": SuperResolutionTask,
+    "matting": MattingTask,
+    "segmentation": SegmentationTask,
 }
 
 
@@ -35,6 +39,8 @@ __all__ = [
     "FlowTask",
     "InpaintingTask",
     "InterpolationTask",
+    "MattingTask",
+    "SegmentationTask",
     "SuperResolutionTask",
     "ZeroFlowAlarm",
     "task_module",

@@ -17,7 +17,7 @@ from ..core.files import safe_name
 from ..core.processes import Group
 from ..core.seeding import get_rng_state, set_rng_state
 from ..datamodules.base import EvaluationDataset
-from ..metrics import ValueMetric
+from ..metrics import PooledMetric, ValueMetric
 from ..video.montage import side_by_side
 from ..video.writer import VideoWriter
 from .checkpoints import CheckpointKeeper
@@ -73,7 +73,7 @@ class Validation(Callback):
     def __init__(
         self,
         dataset: EvaluationDataset,
-        metrics: Mapping[str, ValueMetric],
+        metrics: Mapping[str, ValueMetric | PooledMetric],
         section: ValidationSection,
         run_directory: Path,
         keeper: CheckpointKeeper,

@@ -44,7 +44,8 @@ class OptimSection(Section):
 
     ``iterations`` counts optimizer steps. One step uses ``accumulate`` batches of ``data.batch_size`` samples.
     ``ema`` is the decay of the exponential moving average of the weights (null: none). ``decay_biases`` false spares
-    biases and scales (parameters of one dimension) the optimizer's weight decay.
+    biases and scales (parameters of one dimension) the optimizer's weight decay. ``lr_factors`` maps the beginning of
+    parameter names to a factor of the optimizer's ``lr`` for them (``{backbone: 0.1}``); the first that fits counts.
     """
 
     iterations: Positive
@@ -52,6 +53,7 @@ class OptimSection(Section):
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     decay_biases: bool = True
+    lr_factors: dict[str, Annotated[float, Field(ge=0)]] = {}
     optimizer: dict[str, Any]
     scheduler: dict[str, Any] | None = None
 

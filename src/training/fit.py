@@ -21,7 +21,7 @@ from ..core.errors import CheckpointError, ConfigError, DataError
 from ..core.processes import FailureWatch
 from ..datamodules.module import RunDataModule
 from ..datamodules.position import original_message
-from ..metrics import ValueMetric, create_value_metric
+from ..metrics import create_value_metric
 from ..models.registry import save_model
 from .callbacks import EarlyStopping, Progress, StepMetrics, Validation
 from .checkpoints import CheckpointKeeper, SavedCheckpoint
@@ -274,7 +274,7 @@ def _validation(
         if config.checkpoint.monitor is not None or stopping is not None:
             raise ConfigError("checkpoint.monitor and early_stopping need validation data and validation.metrics")
         return None
-    metrics: dict[str, ValueMetric] = {
+    metrics = {
         key: create_value_metric(key, masks=module.has_masks, **options)
         for key, options in config.validation.metrics.items()
     }

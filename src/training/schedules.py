@@ -46,6 +46,28 @@ class WarmupCosine(LRScheduler):
         return [self.minimum + (float(base) - self.minimum) * weight for base in self.base_lrs]
 
 
+class Poly(LRScheduler):
+    """``lr = max(base * (1 - n / total)^power, minimum)``, the schedule of the DeepLab papers.
+
+    Args:
+        optimizer: its rates are the base rates.
+        total: iterations of the whole run.
+        power: 0.9 in the papers.
+        minimum: lowest rate, of every group.
+    """
+
+    def __init__(self, optimizer: Optimizer, total: int, power: float = 0.9, minimum: float = 1e-6) -> None:
+        if total < 1 or power <= 0 or minimum < 0:
+            raise ValueError(f"expected total >= 1, power > 0 and minimum >= 0, got {total}, {power} and {minimum}")
+        self.total, self.power, self.minimum = total, power, minimum
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Rates of iteration ``last_epoch`` (torch's name for the counter), one per parameter group."""
+        left = (1 - min(self.last_epoch, self.total) / self.total) ** self.power
+        return [max(float(base) * left, self.minimum) for base in self.base_lrs]
+
+
 class HalvingRounds(LRScheduler):
     """Rounds of equal length, each from a rate of its own that is halved at the same places.
 

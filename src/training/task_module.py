@@ -198,14 +198,22 @@ class TaskModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _trained_parameters(self) -> list[Any]:
-        """What is trained: a list, or two groups where biases and scales are not to decay."""
-        parameters = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-        if self._optim.decay_biases:
-            return parameters
-        weights = [parameter for parameter in parameters if parameter.dim() > 1]
-        others = [parameter for parameter in parameters if parameter.dim() <= 1]
-        groups: list[dict[str, Any]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
-        return [group for group in groups if group["params"]]
+        """What is trained: a list, or groups where some parameters have another rate or are not to decay."""
+        trained = [(name, parameter) for name, parameter in self.net.named_parameters() if parameter.requires_grad]
+        factors, spare = self._optim.lr_factors, not self._optim.decay_biases
+        if not factors and not spare:
+            return [parameter for _, parameter in trained]
+        found: dict[tuple[float | None, bool], list[Tensor]] = {}
+        for name, parameter in trained:
+            factor = next((factors[prefix] for prefix in factors if name.startswith(prefix)), None)
+            found.setdefault((factor, spare and parameter.dim() <= 1), []).append(parameter)
+        groups = []
+        for (factor, undecayed), parameters in sorted(found.items(), key=lambda item: item[0][1]):
+            group: dict[str, Any] = {"params": parameters}
+            group |= {"weight_decay": 0.0} if undecayed else {}
+            group |= {} if factor is None else {"lr": factor * self._optim.optimizer["lr"]}
+            groups.append(group)
+        return groups
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what :func:`framewright.load_model` needs, in builtins only."""

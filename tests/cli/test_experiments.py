@@ -23,6 +23,8 @@ OF_TASK = {
     "flow": "pwcnet_chairs",
     "inpainting": "sttn_youtubevos",
     "super_resolution": "rrdbnet_psnr_x4",
+    "segmentation": "quickstart_segmentation",
+    "matting": "quickstart_matting",
 }
 
 
@@ -76,6 +78,8 @@ SOURCES_OF_TASK = {
         *("flow_mix_sintel", "flow_mix_kitti"),
     ],
     "inpainting": ["scenes", "folder", "youtube_vos", "davis"],
+    "segmentation": ["scenes", "voc", "cityscapes", "label_folder"],
+    "matting": ["scenes", "matting_composites"],
 }
 
 

@@ -19,6 +19,9 @@ PARITY_RECORDS = sorted((Path(__file__).parents[1] / "parity" / "data").glob("*.
 # for records whose options cannot be told from their constructor arguments: {record: (model, options)}
 PARITY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     f"temporal_patch_discriminator_nf{nf}": ("temporal_patchgan", {"nf": nf}) for nf in (32, 64)
+} | {
+    "deeplabv3plus_resnet50_os16": ("deeplabv3plus", {"backbone": "resnet50"}),
+    "dim_skip": ("dim", {"skip": True, "conv6_kernel": 3}),
 }
 
 CALLABLE = [name for name in list_models() if get_card(name).task != "auxiliary"]
@@ -32,7 +35,8 @@ def tiny(name: str) -> nn.Module:
 
 def inputs(name: str, height: int, width: int, batch: int = 1) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(2)
-    return example_inputs(get_card(name).task, height, width, batch, generator=generator)
+    card = get_card(name)
+    return example_inputs(card.task, height, width, batch, recurrent=card.recurrent, generator=generator)
 
 
 def tensors(output: object) -> Iterator[Tensor]:

@@ -60,7 +60,8 @@ class ScenesDataset(TrainingDataset):
       ``occlusion``, ``occlusion_backward`` (1, H, W), 1 = occluded.
     * ``segmentation``: ``image`` (3, H, W), ``labels`` (H, W) int64, see :data:`~.shapes.CLASSES`.
     * ``matting``: ``image``, ``alpha``, ``trimap``, ``foreground``, ``background``;
-      ``image = alpha * foreground + (1 - alpha) * background``.
+      ``image = alpha * foreground + (1 - alpha) * background``. With the setting ``frames`` above 1 clips: all of
+      them with a time axis first.
     * ``inpainting``: ``video`` (T, 3, H, W), ``mask`` (T, 1, H, W) with 1 = hole, ``target`` (T, 3, H, W)
       without the removed object; video and target are equal outside the mask. With ``masks``: ``target`` and ``mask``
       alone, where the target is the scene with all its objects if the mask has nothing to do with them.
@@ -174,7 +175,11 @@ class ScenesDataset(TrainingDataset):
         frame = scene.render(self._middle(scene))
         # an unknown band as wide as the object would leave no known foreground
         widest = max(1, min(10, int(inner_radius(frame.alpha(-1)) / 2)))
-        return matting_truth(scene, frame, radius=integer(rng, min(2, widest), widest))
+        radius = integer(rng, min(2, widest), widest)
+        if self.settings.frames == 1:
+            return matting_truth(scene, frame, radius)
+        truths = [matting_truth(scene, scene.render(float(t)), radius) for t in range(self.settings.frames)]
+        return {name: torch.stack([truth[name] for truth in truths]) for name in truths[0]}
 
     def _inpainting(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
         kind = "object" if self.masks is None else self.masks.choose(rng)

@@ -1,0 +1,1 @@
+"""Matting networks and baselines."""
