@@ -6,6 +6,7 @@ from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks, split_frames
 from .method import Chunk, Context, Method, chunked
 from .network import NetworkMethod, engine_options
+from .stabilization import StabilizationOptions, stabilize_chunks, stabilize_file
 
 __all__ = [
     "Chunk",
@@ -14,10 +15,13 @@ __all__ = [
     "InpaintingOptions",
     "Method",
     "NetworkMethod",
+    "StabilizationOptions",
     "chunked",
     "engine_options",
     "flow_chunks",
     "inpaint_chunks",
     "interpolate_chunks",
     "split_frames",
+    "stabilize_chunks",
+    "stabilize_file",
 ]

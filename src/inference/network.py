@@ -15,6 +15,7 @@ from .flow import flow_chunks
 from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks
 from .method import Chunk, Context
+from .stabilization import StabilizationOptions, stabilize_chunks
 
 DEFAULT_PIXEL_BUDGET = 2**21
 """Pixels in one forward pass: about 18 Vimeo frames (256x448) or one frame of full HD."""
@@ -50,6 +51,7 @@ ENGINES: dict[str, EngineEntry] = {
     "interpolation": EngineEntry(interpolate_chunks),
     "flow": EngineEntry(flow_chunks),
     "inpainting": EngineEntry(inpaint_chunks, InpaintingOptions),
+    "stabilization": EngineEntry(stabilize_chunks, StabilizationOptions),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,14 +74,15 @@ def fit_homography(points: Points, moved: Points, threshold: float = 1.0, confid
 
     if len(points) < 2 * _LEAST_POINTS:
         return None
-    matrix, inliers = cv2.findHomography(points, moved, cv2.RANSAC, threshold, confidence=confidence)
+    found: Any = cv2.findHomography(points, moved, cv2.RANSAC, threshold, confidence=confidence)
+    matrix, inliers = found
     if matrix is None:
         return None
     followed = np.asarray(inliers, bool).reshape(-1)
     if followed.sum() < 2 * _LEAST_POINTS:
         return None
-    found = weighted_similarity(points[followed], moved[followed], np.ones(int(followed.sum())))
-    return None if found is None else Fit(found, followed)
+    nearest = weighted_similarity(points[followed], moved[followed], np.ones(int(followed.sum())))
+    return None if nearest is None else Fit(nearest, followed)
 
 
 def weighted_similarity(points: Points, moved: Points, weights: npt.NDArray[np.floating]) -> Matrix | None:
@@ -103,7 +104,7 @@ def weighted_similarity(points: Points, moved: Points, weights: npt.NDArray[np.f
 def distances(matrix: Matrix, points: Points, moved: Points) -> npt.NDArray[np.float64]:
     """How far ``(N,)`` each point is from where a motion ``(2, 3)`` takes it."""
     expected = points.astype(np.float64) @ matrix[:, :2].T + matrix[:, 2]
-    return np.hypot(*(expected - moved).T)
+    return np.asarray(np.hypot(*(expected - moved).T), np.float64)
 
 
 def refine(

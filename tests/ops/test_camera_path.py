@@ -64,9 +64,8 @@ def test_the_kept_share_is_the_largest_window_without_a_border() -> None:
         """By how much the corners of the output lie outside of the frame."""
         matrix = matrix_of(inverse(with_zoom(corrections, zoom)), height, width)
         places = corners @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]
-        return torch.maximum(
-            (places - torch.tensor([x, y])).abs()[..., 0] - x, (places - torch.tensor([x, y])).abs()[..., 1] - y
-        ).amax(1)
+        centre = torch.tensor([x, y]).double()
+        return ((places - centre).abs() - centre).amax((1, 2))
 
     assert (outside(1 / share) <= 1e-9).all()
     needed = share < 1

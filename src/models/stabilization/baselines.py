@@ -137,8 +137,8 @@ class _Filtered:
         frames = np.arange(length)
         x = self.state[np.minimum(frames + lag, length - 1)].copy()
         for step in range(min(lag, length - 1), 0, -1):
-            t = frames[: length - step] + step - 1
-            x[: length - step] = self.state[t] + self.gain[t] @ (x[: length - step] - self.expected[t + 1])
+            at = frames[: length - step] + step - 1
+            x[: length - step] = self.state[at] + self.gain[at] @ (x[: length - step] - self.expected[at + 1])
         return x[:, 0]
 
 

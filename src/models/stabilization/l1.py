@@ -94,7 +94,8 @@ def minimise(
     Returns:
         ``(N, T)``; never farther than ``bound`` from ``given``.
     """
-    return _Program(given / bound, weights, proximity).solve(tolerance) * bound
+    found: _Array = _Program(given / bound, weights, proximity).solve(tolerance) * bound
+    return found
 
 
 class _Program:

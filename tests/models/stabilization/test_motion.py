@@ -44,24 +44,14 @@ def test_recorded_motions_and_path(assets: Path) -> None:
     reader = open_video(assets / "stabilization/nus_regular/video-3_video-3.m4v")
     frames = torch.from_numpy(reader.get(list(range(31)))).permute(0, 3, 1, 2).float() / 255
     made = estimate(list(frames), check=False, texture=0.0, refined=False, cut_change=None)
-    matrices = matrix_of(torch.stack([motion.pose for motion in made[1:]]), 180, 320).numpy()
     # the recorded matrices have the origin in the first pixel of the halved frame and full-size translations
     expected = golden["motions"][:30].copy()
     expected[..., 2] /= 2
     centred = pose_of(torch.from_numpy(expected), 180, 320) * torch.tensor([2.0, 2, 1, 1])
     np.testing.assert_allclose(torch.stack([m.pose for m in made[1:]]), centred, atol=2e-5)
-    assert matrices.shape == expected.shape
     # the path was recorded as a sum of translations of the first pixel
-    corner = golden["motions"]
-    poses = np.stack(
-        (
-            corner[:, 0, 2],
-            corner[:, 1, 2],
-            np.arctan2(corner[:, 1, 0], corner[:, 0, 0]),
-            np.log(np.hypot(corner[:, 0, 0], corner[:, 1, 0])),
-        ),
-        1,
-    )
+    a, b = golden["motions"][:, 0, 0], golden["motions"][:, 1, 0]
+    poses = np.stack((*golden["motions"][:, :, 2].T, np.arctan2(b, a), np.log(np.hypot(a, b))), 1)
     np.testing.assert_allclose(trajectory_of(torch.from_numpy(poses), "sum"), golden["traj"], atol=1e-12)
 
 
@@ -96,12 +86,7 @@ def test_a_large_moving_object_does_not_take_the_camera_along() -> None:
 
 
 def test_still_black_and_grey_frames_do_not_move() -> None:
-    noise = torch.rand(3, 3, 90, 120, generator=torch.Generator().manual_seed(1)) * 0.01
-    for frames in (
-        [photo()[:, :180, :240]] * 3,
-        [torch.zeros(3, 90, 120)] * 3,
-        list(0.5 + noise.round(decimals=2) * 0),
-    ):
+    for frames in ([photo()[:, :180, :240]] * 3, [torch.zeros(3, 90, 120)] * 3, [torch.full((3, 90, 120), 0.5)] * 3):
         for motion in estimate(frames):
             assert motion.pose.abs().max() < 1e-3
             assert not motion.cut
