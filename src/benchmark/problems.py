@@ -194,6 +194,15 @@ def _flow(video: EvaluationVideo, protocol: Protocol, device: torch.device, prec
     return Problem(video.frames, targets, context, given=truth, longest=longest)
 
 
+def _stabilization(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    """The result is laid beside the shaky video; measures that know the camera's true path find it in the truth."""
+    if len(video.frames) < 2:
+        raise DataError(f"the video {video.id!r} has {len(video.frames)} frames, stabilization needs two")
+    known = {name: value for name, value in video.truth.items() if name in ("trajectory", "smooth")}
+    context = Context("stabilization", video_id=video.id, device=device, precision=precision)
+    return Problem(video.frames, video.frames, context, given=known, quantise=protocol.quantise)
+
+
 def _any(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
     mask = video.truth.get("mask")
     if protocol.composite and mask is None:
@@ -209,6 +218,7 @@ _MAKERS: dict[str, Callable[[EvaluationVideo, Protocol, torch.device, str], Prob
     "interpolation": _interpolation,
     "flow": _flow,
     "inpainting": _inpainting,
+    "stabilization": _stabilization,
     "any": _any,
 }
 
