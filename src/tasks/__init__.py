@@ -7,11 +7,13 @@ from ..training.task_module import TaskModule
 from .flow import FlowTask, ZeroFlowAlarm
 from .inpainting import InpaintingTask
 from .interpolation import InterpolationTask
+from .stabilization import StabilizationTask
 
 TASK_MODULES: dict[str, type[TaskModule]] = {
     "flow": FlowTask,
     "inpainting": InpaintingTask,
     "interpolation": InterpolationTask,
+    "stabilization": StabilizationTask,
 }
 
 
@@ -28,4 +30,12 @@ def task_module(task: str) -> type[TaskModule]:
     return TASK_MODULES[task]
 
 
-__all__ = ["TASK_MODULES", "FlowTask", "InpaintingTask", "InterpolationTask", "ZeroFlowAlarm", "task_module"]
+__all__ = [
+    "TASK_MODULES",
+    "FlowTask",
+    "InpaintingTask",
+    "InterpolationTask",
+    "StabilizationTask",
+    "ZeroFlowAlarm",
+    "task_module",
+]
