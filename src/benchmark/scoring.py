@@ -201,7 +201,7 @@ def _run(
 
 
 def _check_numbers(result: Tensor, method: Method, problem: Problem, position: int) -> None:
-    broken = ~torch.isfinite(result).flatten(1).all(1)
+    broken = ~torch.isfinite(result).reshape(len(result), -1).all(1)
     if bool(broken.any()):
         first = position + int(broken.nonzero()[0])
         raise FramewrightError(
