@@ -1,10 +1,10 @@
 """Seconds per frame of stabilization beside ffmpeg's vidstab filters, and memory of long clips; run by hand.
 
 Run ``python perf/stabilization.py [--ffmpeg PATH] [--frames 60] [--memory]``. A clip is made from a photograph under
-a hand-held camera; ours (file to file) and ffmpeg's vidstabdetect + vidstabtransform take turns on it in one run, with one
-thread and with two, both decoding and encoding H.264. Printed are times per frame and their ratio, the only figure that
-can be compared between machines. Without a system ffmpeg that has the filters, ours is measured alone.
-``--memory`` measures the growth of peak memory from 100 to 1,000 frames, each in a process of its own.
+a hand-held camera. Ours (file to file) and ffmpeg's vidstabdetect + vidstabtransform take turns on it in one run, with
+one thread and with two, both decoding and encoding H.264. Printed are times per frame and their ratio, the only figure
+that can be compared between machines. Without an ffmpeg that has the filters, ours is measured alone. ``--memory``
+measures the growth of peak memory from 100 to 1,000 frames, each in a process of its own.
 """
 
 from __future__ import annotations

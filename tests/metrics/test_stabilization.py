@@ -85,7 +85,7 @@ def test_cropping_and_distortion_of_a_known_zoom(features: str) -> None:
     zoomed, _ = compensate(video, pose)
     pair = VideoPair(zoomed, video)
     for scale in ("row", "area"):
-        assert measure("cropping", pair, features=features, scale=scale) == pytest.approx(0.8, abs=0.005)
+        assert measure("cropping", pair, features=features, scale=scale) == pytest.approx(0.8, abs=0.01)
     assert measure("distortion", pair, features=features) > 0.99
     squeezed = torch.nn.functional.interpolate(video, (96, 160), mode="area")
     squeezed = torch.nn.functional.pad(squeezed, (0, 0, 12, 12))
