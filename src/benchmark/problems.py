@@ -244,6 +244,15 @@ def _super_resolution(video: EvaluationVideo, protocol: Protocol, device: torch.
     return Problem(sources, targets, context, given=given, quantise=protocol.quantise, scale=scale)
 
 
+def _stabilization(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    """The result is laid beside the shaky video; measures that know the camera's true path find it in the truth."""
+    if len(video.frames) < 2:
+        raise DataError(f"the video {video.id!r} has {len(video.frames)} frames, stabilization needs two")
+    known = {name: value for name, value in video.truth.items() if name in ("trajectory", "smooth")}
+    context = Context("stabilization", video_id=video.id, device=device, precision=precision)
+    return Problem(video.frames, video.frames, context, given=known, quantise=protocol.quantise)
+
+
 def _any(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
     mask = video.truth.get("mask")
     if protocol.composite and mask is None:
@@ -291,6 +300,7 @@ _MAKERS: dict[str, Callable[[EvaluationVideo, Protocol, torch.device, str], Prob
     "super_resolution": _super_resolution,
     "matting": _matting,
     "segmentation": _segmentation,
+    "stabilization": _stabilization,
     "any": _any,
 }
 

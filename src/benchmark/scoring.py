@@ -252,7 +252,7 @@ def _check_numbers(result: Tensor, method: Method, problem: Problem, position: i
     # a sum tells it at a tenth of the cost; one that overflows is looked at again
     if bool(torch.isfinite(result.sum())):
         return
-    broken = ~torch.isfinite(result).flatten(1).all(1)
+    broken = ~torch.isfinite(result).reshape(len(result), -1).all(1)
     if bool(broken.any()):
         first = position + int(broken.nonzero()[0])
         raise FramewrightError(

@@ -168,6 +168,22 @@ class XTestSection(EvaluationSection):
         return XTestEvaluation(self.root, self.multiple, self.size, self.check_size, self.videos)
 
 
+class ShakyVideosSection(EvaluationSection):
+    """``nus``: the clips of the NUS set by category; ``shaky_videos``: any folder of videos."""
+
+    root: str | None = None
+    category: str | None = None
+    max_frames: Annotated[int, Field(ge=2)] | None = None
+    max_size: Positive | None = None
+
+    def build(self, task: str) -> EvaluationDataset:
+        """The videos, by the section's name."""
+        from .shaky_videos import NUS_CATEGORIES, ShakyVideos
+
+        categories = NUS_CATEGORIES if self.name == "nus" else ()
+        return ShakyVideos(self.root, self.name, categories, self.category, self.max_frames, self.max_size, self.videos)
+
+
 EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "scenes": ScenesEvaluationSection,
     "folder": FolderEvaluationSection,
@@ -179,6 +195,8 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     "snu_film": SNUFilmSection,
     "hd": HDSection,
     "x_test": XTestSection,
+    "nus": ShakyVideosSection,
+    "shaky_videos": ShakyVideosSection,
     **FLOW_EVALUATION_SETS,
     **INPAINTING_EVALUATION_SETS,
     **SR_EVALUATION_SETS,

@@ -8,6 +8,7 @@ from .matting import MattingOptions, matte_chunks
 from .method import Chunk, Context, Method, chunked
 from .network import NetworkMethod, engine_options
 from .segmentation import SegmentationOptions, segment_chunks
+from .stabilization import StabilizationOptions, stabilize_chunks, stabilize_file
 from .super_resolution import SuperResolutionOptions, split_scales, super_resolution_chunks
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Method",
     "NetworkMethod",
     "SegmentationOptions",
+    "StabilizationOptions",
     "SuperResolutionOptions",
     "chunked",
     "engine_options",
@@ -29,5 +31,7 @@ __all__ = [
     "segment_chunks",
     "split_frames",
     "split_scales",
+    "stabilize_chunks",
+    "stabilize_file",
     "super_resolution_chunks",
 ]

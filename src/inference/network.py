@@ -17,6 +17,7 @@ from .interpolation import interpolate_chunks
 from .matting import MattingOptions, matte_chunks
 from .method import Chunk, Context
 from .segmentation import SegmentationOptions, segment_chunks
+from .stabilization import StabilizationOptions, stabilize_chunks
 from .super_resolution import SuperResolutionOptions, super_resolution_chunks
 
 DEFAULT_PIXEL_BUDGET = 2**21
@@ -56,6 +57,7 @@ ENGINES: dict[str, EngineEntry] = {
     "super_resolution": EngineEntry(super_resolution_chunks, SuperResolutionOptions),
     "matting": EngineEntry(matte_chunks, MattingOptions),
     "segmentation": EngineEntry(segment_chunks, SegmentationOptions),
+    "stabilization": EngineEntry(stabilize_chunks, StabilizationOptions),
 }
 
 

@@ -9,6 +9,7 @@ from .matting import AlphaLoss, BinarySegmentationLoss, CoherenceLoss, Compositi
 from .perceptual import PerceptualLoss, StyleLoss
 from .pixel import CharbonnierLoss, L1Loss
 from .segmentation import CrossEntropyLoss, FocalLoss
+from .stabilization import CycleLoss, PathAccelerationLoss, PathDistanceLoss, SteadyMotionLoss
 from .total_variation import TotalVariationLoss
 from .weighted_sum import WeightedSum
 
@@ -20,6 +21,7 @@ __all__ = [
     "CoherenceLoss",
     "CompositionalLoss",
     "CrossEntropyLoss",
+    "CycleLoss",
     "FocalLoss",
     "L1Loss",
     "LaplacianPyramidLoss",
@@ -27,9 +29,12 @@ __all__ = [
     "MaskedL1Loss",
     "MultiScaleEndPointLoss",
     "MultiScaleRobustLoss",
+    "PathAccelerationLoss",
+    "PathDistanceLoss",
     "PerceptualLoss",
     "RelativisticAdversarialLoss",
     "SequenceFlowLoss",
+    "SteadyMotionLoss",
     "StyleLoss",
     "TotalVariationLoss",
     "VisibleL1Loss",

@@ -41,6 +41,17 @@ from .pcons import MaskedPatchConsistencyPSNR, PatchConsistencyPSNR, PatchConsis
 from .psnr import PSNR, HolePSNR, LumaPSNR, PooledPSNR
 from .segmentation import BoundaryF, MeanIoU, PixelAccuracy
 from .ssim import SSIM, SSIMRife, UniformSSIM
+from .stabilization import (
+    CroppingRatio,
+    Distortion,
+    FidelityGain,
+    InterframeFidelity,
+    PathAcceleration,
+    PlannedAcceleration,
+    ResidualShake,
+    Stability,
+    Steadiness,
+)
 from .tof import TemporalFlowDifference
 from .warp_error import SOURCES as _FLOW_SOURCES
 from .warp_error import WarpError, WarpErrorMask
@@ -59,13 +70,17 @@ __all__ = [
     "BenchmarkMetric",
     "BoundaryF",
     "ConnectivityError",
+    "CroppingRatio",
+    "Distortion",
     "EndPointError",
     "FSIMc",
+    "FidelityGain",
     "FlAll",
     "FlowMetric",
     "FrameMetric",
     "GradientError",
     "HolePSNR",
+    "InterframeFidelity",
     "InterpolationError",
     "LumaPSNR",
     "MaskedPatchConsistencyPSNR",
@@ -80,13 +95,18 @@ __all__ = [
     "OutlierRate",
     "PatchConsistencyPSNR",
     "PatchConsistencySSIM",
+    "PathAcceleration",
     "PixelAccuracy",
+    "PlannedAcceleration",
     "PooledMetric",
     "PooledPSNR",
+    "ResidualShake",
     "SSIMRife",
     "SetMetric",
     "Shared",
     "SpeedEndPointError",
+    "Stability",
+    "Steadiness",
     "StudioLumaPSNR",
     "StudioLumaSSIM",
     "SumOfAbsoluteDifferences",
@@ -139,6 +159,9 @@ _METRICS |= {
 for _name, _slowest, _fastest in (("s0_10", 0.0, 10.0), ("s10_40", 10.0, 40.0), ("s40plus", 40.0, float("inf"))):
     _METRICS[f"epe_{_name}"] = MetricEntry(SpeedEndPointError, {"slowest": _slowest, "fastest": _fastest})
 _METRICS |= {f"px{limit}": MetricEntry(OutlierRate, {"limit": float(limit)}) for limit in (1, 3, 5)}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (CroppingRatio, Distortion, Stability, Steadiness)}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (InterframeFidelity, FidelityGain, PathAcceleration)}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (PlannedAcceleration, ResidualShake)}
 for _source in _FLOW_SOURCES:
     _METRICS[f"warp_error_{_source}"] = MetricEntry(WarpError, {"source": _source})
     _METRICS[f"warp_error_mask_{_source}"] = MetricEntry(WarpErrorMask, {"source": _source})

@@ -9,6 +9,7 @@ from .inpainting import InpaintingTask
 from .interpolation import InterpolationTask
 from .matting import MattingTask
 from .segmentation import SegmentationTask
+from .stabilization import StabilizationTask
 from .super_resolution import SuperResolutionTask
 
 TASK_MODULES: dict[str, type[TaskModule]] = {
@@ -18,6 +19,7 @@ TASK_MODULES: dict[str, type[TaskModule]] = {
     "super_resolution": SuperResolutionTask,
     "matting": MattingTask,
     "segmentation": SegmentationTask,
+    "stabilization": StabilizationTask,
 }
 
 
@@ -41,6 +43,7 @@ __all__ = [
     "InterpolationTask",
     "MattingTask",
     "SegmentationTask",
+    "StabilizationTask",
     "SuperResolutionTask",
     "ZeroFlowAlarm",
     "task_module",

@@ -6,6 +6,10 @@ interpolation triplets, and the pairs for evaluating flow) pixels move by 7.30 p
 (median 6.16, largest 31.9); 39.9 % move farther than 8 px, 10.4 % than 16 px, 2.0 % than 24 px, and 7.6 %
 have no counterpart. Averaging the outer frames gives 23.0 dB PSNR (mean over videos of the mean
 over triplets).
+
+``scenes_shake_v1``: 6 videos of 60 frames, 180 x 320, for stabilization alone: a camera that moves by 1 px per frame
+on average and shakes by 4 px per axis (standard deviation), with rotation and scale in proportion, between 0.03 and
+0.45 cycles per frame. ``scenes_shake_val_v1`` is the same from photographs of the training.
 """
 
 from __future__ import annotations
@@ -55,7 +59,7 @@ class EvaluationVersion:
         scale: of super-resolution.
         trimap_radius, mask_grow: pixels.
         parameters_sha256: of the scenes' rounded parameters; a test recomputes it.
-        motion: statistics between frames two apart; a test recomputes them.
+        motion: statistics between frames two apart; a test recomputes them. None: a set for stabilization alone.
     """
 
     seed: int
@@ -66,7 +70,7 @@ class EvaluationVersion:
     trimap_radius: int
     mask_grow: int
     parameters_sha256: str
-    motion: MotionStatistics
+    motion: MotionStatistics | None
 
 
 def _settings(textures: Split) -> SceneSettings:
@@ -134,6 +138,45 @@ VERSIONS: dict[str, EvaluationVersion] = {
 }
 
 
+_SHAKE_SETS: tuple[tuple[str, int, Split, str], ...] = (
+    ("scenes_shake_v1", 20260103, "eval", "20300a52e428788f1204ebaaa4a1a161fd2816ff90aee3577d974007779c1e12"),
+    ("scenes_shake_val_v1", 20260104, "train", "af9e4218f8635b88c8773aa2d4734a0f28a40657340dc133cb200bf2a163e468"),
+)
+# long clips with a slowly moving, shaking camera; apart from the others, because every frame's flow would take minutes
+SHAKE_VERSIONS: dict[str, EvaluationVersion] = {
+    name: EvaluationVersion(
+        seed=seed,
+        videos=6,
+        settings=SceneSettings(
+            height=180,
+            width=320,
+            frames=60,
+            textures=textures,
+            objects=(1, 3),
+            object_size=(0.08, 0.2),
+            foreground_size=(0.12, 0.25),
+            camera_motion=2.0,
+            object_motion=2.0,
+            max_motion=6.0,
+            spin=0.01,
+            zoom=0.003,
+            texture_density=(1.0, 2.0),
+            hair=0.0,
+            softness=1.0,
+            shake=0.0,
+            quality="fast",
+        ),
+        shake=4.0,
+        scale=4,
+        trimap_radius=5,
+        mask_grow=2,
+        parameters_sha256=sha256,
+        motion=None,
+    )
+    for name, seed, textures, sha256 in _SHAKE_SETS
+}
+
+
 class ScenesEvaluation(EvaluationDataset):
     """A versioned evaluation set of procedural videos, the same on every machine.
 
@@ -163,17 +206,20 @@ class ScenesEvaluation(EvaluationDataset):
     """
 
     def __init__(self, version: str = "scenes_eval_v1", task: str = "interpolation", videos: int | None = None) -> None:
-        if version not in VERSIONS:
+        versions = VERSIONS | SHAKE_VERSIONS
+        if version not in versions:
             raise ConfigError(
-                f"scenes: unknown evaluation set {version!r}; expected one of {', '.join(VERSIONS)}"
-                f"{nearest(version, VERSIONS)}"
+                f"scenes: unknown evaluation set {version!r}; expected one of {', '.join(versions)}"
+                f"{nearest(version, versions)}"
             )
         known = (*TASKS, "all")
         if task not in known:
             raise ConfigError(
                 f"scenes: unknown task {task!r}; expected one of {', '.join(known)}{nearest(task, known)}"
             )
-        self.version = VERSIONS[version]
+        if version in SHAKE_VERSIONS and task != "stabilization":
+            raise ConfigError(f"scenes: the set {version!r} is for stabilization, not for {task}")
+        self.version = versions[version]
         count = self.version.videos if videos is None else videos
         if not 1 <= count <= self.version.videos:
             raise ConfigError(f"scenes: videos={count} should be from 1 to {self.version.videos}")
@@ -200,7 +246,9 @@ class ScenesEvaluation(EvaluationDataset):
         name = f"scene_{index:02d}"
         if self.task == "stabilization":
             shaken = self._images(self.shaky_scene(index))
-            truth = self._stabilization(index) | {"steady": _rounded(self._images(scene))}
+            truth = self._stabilization(index)
+            if self.name in VERSIONS:
+                truth |= {"steady": _rounded(self._images(scene))}
             return EvaluationVideo(name, _rounded(shaken), truth)
         frames = [scene.render(float(time)) for time in range(self.version.settings.frames)]
         images = to_video([frame.composite() for frame in frames])
@@ -247,7 +295,7 @@ class ScenesEvaluation(EvaluationDataset):
             "mask_grow": version.mask_grow,
             "parameters_sha256": version.parameters_sha256,
             "photographs": {name: texture_file(name).sha256 for name in texture_names(version.settings.textures)},
-            "motion_two_frames_apart": version.motion._asdict(),
+            **({} if version.motion is None else {"motion_two_frames_apart": version.motion._asdict()}),
         }
 
     def _images(self, scene: Scene) -> Tensor:

@@ -36,6 +36,8 @@ class ZeroFlow(nn.Module):
 class _ClassicalFlow(nn.Module, ABC):
     """A method of OpenCV on 8-bit luma; it runs on the CPU and gives no gradient."""
 
+    luma_only = True
+
     def forward(self, image1: Tensor, image2: Tensor) -> Tensor:
         """Images ``(B, 3, H, W)`` RGB in [0, 1], any size; the flow ``(B, 2, H, W)`` in pixels.
 
