@@ -255,7 +255,7 @@ def _cover(image: Float, size: tuple[int, ...]) -> Float:
 def _cut(stack: Float, side: int, rng: np.random.Generator) -> Float:
     """A square around a pixel of fractional alpha (any pixel where there is none); edges are repeated."""
     bottom, right = max(0, side - stack.shape[0]), max(0, side - stack.shape[1])
-    stack = np.pad(stack, ((0, bottom), (0, right), (0, 0)), mode="edge")
+    stack = np.asarray(np.pad(stack, ((0, bottom), (0, right), (0, 0)), mode="edge"), np.float32)
     rows, columns = ((stack[..., 6] > 0) & (stack[..., 6] < 1)).nonzero()
     height, width = stack.shape[:2]
     if len(rows):

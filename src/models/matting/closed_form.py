@@ -52,8 +52,8 @@ class ClosedForm(nn.Module):
             ValueError: shapes do not fit.
         """
         check_trimap(image, trimap)
-        pairs = zip(image.double().split(1), trimap.double().split(1), strict=True)
-        found = [self._solve(*pair) for pair in pairs]
+        pairs = zip(image.double(), trimap.double(), strict=True)
+        found = [self._solve(one[None], known[None]) for one, known in pairs]
         return torch.cat(found).to(image.dtype) if found else trimap.clone()
 
     def _solve(self, image: Tensor, trimap: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def _laplacian(image: Tensor, epsilon: float) -> Callable[[Tensor], Tensor]:
     """The product of the matting Laplacian of ``(1, 3, H, W)`` with mattes ``(1, 1, H, W)``."""
     mean = _box(image) / 9
     products = (image.unsqueeze(1) * image.unsqueeze(2)).flatten(1, 2)
-    covariance = (_box(products) / 9).unflatten(1, (3, 3)) - mean.unsqueeze(1) * mean.unsqueeze(2)
+    covariance = torch.unflatten(_box(products) / 9, 1, (3, 3)) - mean.unsqueeze(1) * mean.unsqueeze(2)
     covariance = covariance.permute(0, 3, 4, 1, 2) + epsilon / 9 * torch.eye(3, dtype=image.dtype, device=image.device)
     inverse = torch.linalg.inv(covariance).permute(0, 3, 4, 1, 2)
     count = _spread(torch.ones_like(mean[:, :1]))
