@@ -78,7 +78,8 @@ def crash_at(iteration: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("experiment", "workers"), [("quickstart", 0), ("quickstart", 2), ("quickstart_inpainting", 0)]
+    ("experiment", "workers"),
+    [("quickstart", 0), ("quickstart", 2), ("quickstart_inpainting", 0), ("quickstart_sr_gan", 0)],
 )
 def test_resumed_equals_uninterrupted(
     experiment: str, workers: int, run_training: Run, monkeypatch: pytest.MonkeyPatch
