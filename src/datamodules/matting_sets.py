@@ -236,7 +236,8 @@ class CompositedForegrounds(TrainingDataset):
 
 
 def _floats(path: Path) -> Float:
-    return read_image(path).astype(np.float32) / 255
+    scaled: Float = np.divide(read_image(path), np.float32(255), dtype=np.float32)
+    return scaled
 
 
 def _resized(image: Float, side: int) -> Float:

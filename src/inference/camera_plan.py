@@ -168,7 +168,8 @@ class PathPlanner:
             keeps = np.array(
                 [np.mean([least[j] for j in range(i - reach, i + reach + 1) if j in least]) for i in frames]
             )
-        return np.clip(keeps, 1 / self.max_zoom, 1.0)
+        clipped: npt.NDArray[np.float64] = np.clip(keeps, 1 / self.max_zoom, 1.0)
+        return clipped
 
     def _forget(self) -> None:
         """Drop the poses that no later frame looks at."""

@@ -79,9 +79,10 @@ class StabilizationOptions(Section):
 
     def estimator(self, device: torch.device) -> MotionEstimator:
         """A new estimator of motion, its flow network on ``device``."""
-        cut_change = {"cut_change": None} if not self.cuts else {}
         flow = _network(self.flow, "flow").to(device).eval()
-        return MotionEstimator(flow, self.motion_size, self.model, check=self.check, **cut_change)
+        if self.cuts:
+            return MotionEstimator(flow, self.motion_size, self.model, check=self.check)
+        return MotionEstimator(flow, self.motion_size, self.model, check=self.check, cut_change=None)
 
     def planner(self, net: nn.Module, size: tuple[int, int]) -> PathPlanner:
         """A new planner for frames of this height and width."""

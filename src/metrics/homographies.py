@@ -108,7 +108,7 @@ def _corners(grey: Gray) -> tuple[npt.NDArray[np.float32], None]:
     import cv2
 
     found = cv2.goodFeaturesToTrack(grey, 1000, 0.01, max(4, min(grey.shape) // 60))
-    return (np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)), None
+    return (np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2).astype(np.float32)), None
 
 
 def _match_sift(first: _Seen, second: _Seen) -> npt.NDArray[np.float64] | None:

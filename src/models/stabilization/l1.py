@@ -162,7 +162,8 @@ class _Program:
             done |= self._finished(state, target, tolerance)
             if done.all():
                 break
-        return np.clip(state[0], self.given - 1, self.given + 1) + self.origin
+        found: _Array = np.clip(state[0], self.given - 1, self.given + 1) + self.origin
+        return found
 
     def _finished(self, state: list[_Array], target: _Array, tolerance: float) -> npt.NDArray[np.bool_]:
         """Which series ``(N,)`` are: gap and stationarity within the tolerance."""

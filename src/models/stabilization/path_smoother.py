@@ -52,6 +52,7 @@ class LearnedPath(PathSmoother):
             # begins as a Gaussian mean
             bell = -0.5 * (torch.arange(radius + 1) / (0.3 * radius)) ** 2
             self.head.weight.mul_(0.1)
+            assert self.head.bias is not None
             self.head.bias.copy_(bell.repeat(4))
         seen = radius + 1 + 2 * (2**layers - 1)
         self.past = self.ahead = seen
