@@ -91,5 +91,6 @@ def _without_weights(term: Mapping[str, Any]) -> dict[str, Any]:
 
     if not str(term.get("_target_", "")).startswith("framewright."):
         return dict(term)
-    takes = inspect.signature(locate_class(str(term["_target_"]))).parameters
-    return {**term, "weights": None} if "weights" in takes else dict(term)
+    weights = inspect.signature(locate_class(str(term["_target_"]))).parameters.get("weights")
+    # elsewhere the name stands for factors
+    return {**term, "weights": None} if weights is not None and isinstance(weights.default, str) else dict(term)
