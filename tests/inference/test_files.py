@@ -86,7 +86,7 @@ def test_times_and_sound_are_those_of_the_source(tmp_path: Path, video: Path, ch
     run = process_file(
         method, video, target, Context("super_resolution", scale=2), chunk=chunk, progress=lambda *n: told.append(n)
     )
-    assert run.frames == len(STAMPS) and run.size == (2 * HEIGHT, 2 * WIDTH) and run.path == target
+    assert (run.frames, run.size, run.path) == (len(STAMPS), (2 * HEIGHT, 2 * WIDTH), target)
     assert 0 < run.latency_p50 <= run.latency_p95 <= run.seconds
     assert told == [(number + 1, len(STAMPS)) for number in range(len(STAMPS))]
     with open_video(video) as before, open_video(target) as after:
@@ -151,7 +151,8 @@ def test_a_failing_method_leaves_nothing(
     for target in (folder / "new.mp4", old):
         with pytest.raises(error, match=says):
             process_file(Own(work), video, target, CONTEXT)
-    assert [path.name for path in folder.iterdir()] == ["old.mp4"] and old.read_bytes() == b"what was there"
+    assert [path.name for path in folder.iterdir()] == ["old.mp4"]
+    assert old.read_bytes() == b"what was there"
 
 
 def test_the_source_is_never_overwritten(tmp_path: Path, video: Path) -> None:
