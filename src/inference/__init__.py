@@ -1,5 +1,6 @@
 """Running a method over a whole video; the only place where frames are looped over."""
 
+from .files import FileRun, process_file
 from .flow import flow_chunks
 from .folder import FolderMethod
 from .inpainting import InpaintingOptions, inpaint_chunks
@@ -14,6 +15,7 @@ from .super_resolution import SuperResolutionOptions, split_scales, super_resolu
 __all__ = [
     "Chunk",
     "Context",
+    "FileRun",
     "FolderMethod",
     "InpaintingOptions",
     "MattingOptions",
@@ -28,6 +30,7 @@ __all__ = [
     "inpaint_chunks",
     "interpolate_chunks",
     "matte_chunks",
+    "process_file",
     "segment_chunks",
     "split_frames",
     "split_scales",

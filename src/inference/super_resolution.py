@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -16,6 +17,8 @@ from .method import Chunk, Context
 from .pairs import batches
 from .tiling import run_tiled, tile_rule
 
+_log = logging.getLogger(__name__)
+
 
 class SuperResolutionOptions(Section):
     """How a network is run over frames that may be large.
@@ -24,10 +27,13 @@ class SuperResolutionOptions(Section):
         tile: side in pixels of the input of the tiles into which frames are cut; null: none where memory suffices.
         overlap: pixels computed around each tile; null: all that the network sees, so that tiles change nothing, where
             that is reasonable, and else 32, blended (see :mod:`framewright.inference.tiling`).
+        autocast: ``float16`` or ``bfloat16`` for convolutions in that precision; null: as the context says, which knows
+            ``bfloat16`` only. On a CPU without instructions for it that is slower than float32, and a warning says so.
     """
 
     tile: int | None = Field(default=None, ge=1)
     overlap: int | None = Field(default=None, ge=0)
+    autocast: Literal["float16", "bfloat16"] | None = None
 
 
 class ScaleSplit(NamedTuple):
@@ -96,13 +102,14 @@ def super_resolution_chunks(
     options = SuperResolutionOptions() if options is None else options
     assert isinstance(options, SuperResolutionOptions)
     rule = tile_rule(net, scale, options.overlap)
+    half = torch.float16 if options.autocast == "float16" else torch.bfloat16
+    reduced = options.autocast is not None or context.precision == "bf16-mixed"
+    if reduced and not is_fast(half, context.device):
+        _log.warning("method %r: this processor has no instructions for %s, which is slower than float32", name, half)
 
     def run(image: Tensor) -> Tensor:
         # Not inference_mode: a network may keep tensors that training later needs in autograd.
-        with (
-            torch.no_grad(),
-            torch.autocast(context.device.type, torch.bfloat16, enabled=context.precision == "bf16-mixed"),
-        ):
+        with torch.no_grad(), torch.autocast(context.device.type, half, enabled=reduced):
             made: Tensor = net(image)
         return made
 
@@ -112,6 +119,20 @@ def super_resolution_chunks(
         result = run_tiled(run, image, options.tile, rule, name)
         yield Chunk(position, result.clamp(0, 1))
         position += len(frames)
+
+
+def is_fast(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether a device computes in float16 or bfloat16 itself; a CPU without such instructions converts every number.
+
+    Where a CPU's instructions cannot be asked for (a torch without oneDNN), it has none.
+    """
+    if device.type != "cpu":
+        return True
+    asked = "_is_mkldnn_fp16_supported" if dtype is torch.float16 else "_is_mkldnn_bf16_supported"
+    try:
+        return bool(getattr(torch.ops.mkldnn, asked)())
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def _itself(frame: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ..core.errors import ConfigError, WeightsError, nearest
 from ..weights import fetch, save_weights
 from .card import ModelCard
 from .catalog import all_cards, get_card, list_models, register_model
+from .packed import Storage, pack
 from .stored import PartInfo, StoredWeights, describe, implied_options, load_into, read_stored
 
 __all__ = [
@@ -108,20 +109,28 @@ def load_model(path: str | os.PathLike[str], *, parts: Mapping[str, str] | None 
     return _assemble(get_card(stored.model), stored.options, parts or {}, stored, os.fspath(path))
 
 
-def save_model(net: nn.Module, path: str | os.PathLike[str], *, training: Mapping[str, Any] | None = None) -> None:
+def save_model(
+    net: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    training: Mapping[str, Any] | None = None,
+    storage: Storage | None = None,
+) -> None:
     """Write the weights of a network as safetensors, with all that :func:`load_model` needs.
 
     Args:
         net: made by :func:`create_model` or :func:`load_model`, or a deep copy of such a network.
         path: ends in ``.safetensors``.
         training: JSON-able facts to keep with the weights, for example iteration and configuration.
+        storage: ``"float16"`` or ``"int8"`` for a smaller file, see :mod:`.packed`; None: as they are.
 
     Raises:
-        ConfigError: when the network was made otherwise.
-        WeightsError: when the file cannot be written.
+        ConfigError: when the network was made otherwise, or ``storage`` is unknown.
+        WeightsError: when the file cannot be written, or a number does not fit the storage.
     """
     info = model_info(net)
-    save_weights(path, net.state_dict(), describe(info.name, info.options, info.parts, training or {}))
+    state = net.state_dict() if storage is None else pack(net.state_dict(), storage)
+    save_weights(path, state, describe(info.name, info.options, info.parts, training or {}))
 
 
 def model_info(net: nn.Module) -> ModelInfo:

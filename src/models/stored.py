@@ -15,6 +15,7 @@ from ..core.errors import WeightsError
 from ..core.files import sha256_file
 from ..weights import Checkpoint, read_checkpoint, unwrap_state_dict
 from .card import ModelCard
+from .packed import unpack
 
 SCHEMA = "1"
 RUN_WEIGHTS = "weights.safetensors"
@@ -188,7 +189,7 @@ def _from_safetensors(path: Path, checkpoint: Checkpoint) -> StoredWeights:
     return StoredWeights(
         path,
         sha256_file(path),
-        checkpoint.state,
+        unpack(checkpoint.state),
         metadata["framewright.model"],
         dict(json.loads(metadata.get("framewright.options", "{}"))),
         _parts(json.loads(metadata.get("framewright.parts", "{}"))),
