@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ def _without_channels(state: Mapping[str, Tensor], num_feat: int) -> dict[str, T
         last = number == len(layers) - 1
         slopes = f"body.{2 * number + 1}.weight"
         kept = None if last else _important(layer, layers[number + 1], state.get(slopes), num_feat)
-        for key in layer.values():
+        for key in layer.keys:
             # a depthwise convolution has its channels where others have their outputs
             outputs = before if ".depthwise." in key else kept
             tensor = state[key] if outputs is None else state[key][outputs]
@@ -70,20 +70,22 @@ def _without_channels(state: Mapping[str, Tensor], num_feat: int) -> dict[str, T
     return chosen
 
 
-class _Layer(dict[str, str]):
-    """Names of a convolution's tensors, and the weights of its products as ``(outputs, inputs)``."""
+class _Layer(NamedTuple):
+    """A convolution: the names of its tensors, and how strong its products are, ``(outputs, inputs)``."""
 
+    keys: list[str]
     magnitudes: Tensor
 
 
 def _layer(state: Mapping[str, Tensor], place: int) -> _Layer:
     start = f"body.{place}."
-    layer = _Layer({key.removeprefix(start): key for key in state if key.startswith(start)})
-    mixing = state[layer["pointwise.weight" if "pointwise.weight" in layer else "weight"]]
-    layer.magnitudes = mixing.abs().sum(dim=(2, 3))
-    if "depthwise.weight" in layer:
-        layer.magnitudes = layer.magnitudes * state[layer["depthwise.weight"]].abs().sum(dim=(1, 2, 3))
-    return layer
+    keys = [key for key in state if key.startswith(start)]
+    depthwise = state.get(f"{start}depthwise.weight")
+    mixing = state[f"{start}weight" if depthwise is None else f"{start}pointwise.weight"]
+    magnitudes = mixing.abs().sum(dim=(2, 3))
+    if depthwise is not None:
+        magnitudes = magnitudes * depthwise.abs().sum(dim=(1, 2, 3))
+    return _Layer(keys, magnitudes)
 
 
 def _important(layer: _Layer, following: _Layer, slopes: Tensor | None, count: int) -> Tensor:

@@ -84,6 +84,7 @@ def test_a_channel_counts_by_what_reads_it_and_by_its_slope() -> None:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.fill_(0.1)
+        net.body[0].weight *= torch.arange(1.0, 9.0)[:, None, None, None]  # type: ignore[index]
         net.body[2].weight[:, 1] = 0.0  # type: ignore[index]
         net.body[3].weight[4] = 0.0  # type: ignore[index]
     smaller = prune(net, 7)
