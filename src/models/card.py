@@ -23,7 +23,7 @@ TASKS = (
     "auxiliary",
 )
 
-Proof = Literal["parity", "trained here", "official weights never seen"]
+Proof = Literal["parity", "trained here", "official weights never seen", "unproven"]
 
 
 @dataclass(frozen=True)
