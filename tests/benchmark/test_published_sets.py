@@ -54,7 +54,9 @@ def test_every_benchmark_composes_and_its_keys_are_valid(name: str) -> None:
     protocol = Protocol.from_mapping(config.protocol)
     section = parse_section(EVALUATION_SETS[config.data["name"]], config.data, "data")
     assert section.videos is None
-    assert all(config.data[key] == value for key, value in config.published_when.items())
+    # the masks of published inpainting tables are files that people have to bring
+    own = {key: value for key, value in config.published_when.items() if key != "masks"}
+    assert {key: config.data[key] for key in own} == own
     assert protocol.stride == config.data.get("multiple", protocol.stride)
 
 
@@ -144,7 +146,7 @@ def test_published_numbers_stand_beside_the_whole_set_only(
     root = layouts().hd_544(tmp_path / "HD_dataset")
     monkeypatch.setattr(
         "framewright.benchmark.methods.method_from_spec",
-        lambda name, spec, task: SimpleNamespace(method=Known(), decision="known"),
+        lambda name, spec, task: SimpleNamespace(method=Known(), decision="known", run=None),
     )
     overrides = [f"benchmark={benchmark}", f"data.root={root}", "methods.known=known", f"out={tmp_path / 'out'}"]
     values = compose(CONFIGS, "evaluate", [*overrides, "pictures.clips=0", *changes])
