@@ -76,7 +76,8 @@ COUPLED = ("train/hole", "train/valid", "train/loss")
 def test_training_against_a_discriminator_agrees_with_one_process(
     experiment: str, terms: list[str], tmp_path: Path
 ) -> None:
-    chosen = [f"experiment={experiment}", *SPLITTABLE[experiment], *terms]
+    # Adam divides a gradient near zero, and with it its rounding, by its own size; not with such an epsilon
+    chosen = [f"experiment={experiment}", "++optim.optimizer.eps=0.01", *SPLITTABLE[experiment], *terms]
     one = train(tmp_path, "one", *chosen)
     two = train(tmp_path, "two", *chosen, *TWO)
     assert len(one) == len(two) == 4
