@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import abstractmethod
 from typing import Literal
 
 import numpy as np
@@ -44,8 +45,9 @@ class _OfHomographies(VideoMetric):
         self.check(pair)
         return torch.tensor([self._value(pair)], dtype=torch.float64, device=pair.prediction.device)
 
+    @abstractmethod
     def _value(self, pair: VideoPair) -> float:
-        raise NotImplementedError
+        """The value of a video whose homographies are asked for here."""
 
 
 def _known(matrices: Tensor) -> npt.NDArray[np.float64]:
@@ -259,8 +261,9 @@ class _OfPath(VideoMetric):
         value = self._value(_paths(pair), height, width)
         return torch.tensor([value], dtype=torch.float64, device=pair.prediction.device)
 
+    @abstractmethod
     def _value(self, paths: list[Tensor], height: int, width: int) -> float:
-        raise NotImplementedError
+        """The value of a video from the paths of its scenes, in pixels of frames of this size."""
 
 
 def _paths(pair: VideoPair) -> list[Tensor]:
