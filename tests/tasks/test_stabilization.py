@@ -84,6 +84,15 @@ def test_a_smoother_of_paths_keeps_what_is_steady() -> None:
     torch.testing.assert_close(net(pan), pan, rtol=0, atol=1e-6)
 
 
+def test_a_smoother_of_paths_does_not_take_the_shake_of_the_last_frame_for_the_path() -> None:
+    generator = torch.Generator().manual_seed(3)
+    shaky = torch.randn(64, 60, 4, generator=generator)
+    left = create_model("path_smoother")(shaky)
+    # a mean that continues the path by reflection passes through its ends: all of the shake is left there
+    assert left[:, [0, -1]].std() < 0.7
+    assert left[:, 20:40].std() < 0.35
+
+
 def test_the_long_shaky_scenes_are_the_same_everywhere() -> None:
     for name, version in SHAKE_VERSIONS.items():
         scenes = ScenesEvaluation(name, "stabilization")
