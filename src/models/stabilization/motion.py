@@ -131,7 +131,7 @@ class MotionEstimator:
         candidates = textured(before[0], points, self.texture) if self.texture else np.ones(len(points), np.bool_)
         matrix, support = self._fitted(points, moved, candidates, candidates & sound)
         if matrix is None or support < self.least_support:
-            cut = self.cut_change is not None and luma_change(before[0], now[0]) > self.cut_change
+            cut = self._is_cut(before[0], now[0])
             if cut:
                 self._pose, self._foreground = torch.zeros_like(self._pose), None
             return FrameMotion(self._pose.clone(), support, not cut, cut)
@@ -139,6 +139,10 @@ class MotionEstimator:
         height, width = before[0].shape
         self._pose = small * small.new_tensor([full[1] / width, full[0] / height, 1.0, 1.0])
         return FrameMotion(self._pose.clone(), support, False, False)
+
+    def _is_cut(self, before: _Gray, now: _Gray) -> bool:
+        """Whether frames between which the camera cannot be followed belong to different scenes."""
+        return self.cut_change is not None and luma_change(before, now) > self.cut_change
 
     def _follow(self, before: Tensor, now: Tensor, points: Points) -> tuple[Points, npt.NDArray[np.bool_]]:
         """Where the points went, and for which of them the way back leads to where they came from."""
