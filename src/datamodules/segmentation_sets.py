@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..core.errors import ConfigError, DataError
 from ..core.files import sha256_json
-from ..video import read_image
+from ..video import read_image, read_labels
 from .base import EvaluationDataset, EvaluationVideo, TrainingDataset
 from .layout import first_entries, require_root
 from .layouts import read_lines
@@ -40,26 +40,6 @@ class LabelledImage:
     id: str
     image: str
     labels: str
-
-
-def read_labels(path: str | os.PathLike[str]) -> Labels:
-    """The label map ``(H, W)`` of a palette or grey 8-bit PNG.
-
-    Raises:
-        DataError: the file cannot be read, or has colours instead of labels.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L"):
-                raise DataError(
-                    f"the label map {str(path)!r} has the mode {image.mode}; expected a palette or grey PNG whose "
-                    "values are labels (colour-coded maps have to be converted first)"
-                )
-            return np.array(image, dtype=np.uint8)
-    except OSError as error:
-        raise DataError(f"cannot read the label map {str(path)!r}: {error}") from error
 
 
 @dataclass(frozen=True)
