@@ -175,7 +175,7 @@ class CompositedClips(TrainingDataset):
 def _render(layer: Layer, start: int, count: int, side: int, rng: np.random.Generator) -> tuple[Float, Float]:
     """Colours ``(T, 3, side, side)`` and alpha ``(T, 1, side, side)`` of a moving layer (alpha 1 for a background)."""
     step = int(rng.integers(1, 3)) * (1 if rng.random() < 0.5 else -1)
-    numbers = _bounced(start + step * np.arange(count), len(layer.frames))
+    numbers = [_bounced(start + step * place, len(layer.frames)) for place in range(count)]
     ends = rng.uniform(-1, 1, (2, 4))
     # begins and ends gently
     progress = (1 - np.cos(np.pi * np.arange(count) / max(1, count - 1))) / 2
@@ -195,18 +195,18 @@ def _render(layer: Layer, start: int, count: int, side: int, rng: np.random.Gene
     return np.stack(colours).transpose(0, 3, 1, 2), np.stack(mattes).transpose(0, 3, 1, 2)
 
 
-def _bounced(numbers: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
-    """Frame numbers that run back at both ends of a clip."""
+def _bounced(number: int, length: int) -> int:
+    """A frame number that runs back at both ends of a clip."""
     if length == 1:
-        return np.zeros_like(numbers)
-    period = numbers % (2 * length - 2)
-    return np.minimum(period, 2 * length - 2 - period)
+        return 0
+    place = number % (2 * length - 2)
+    return min(place, 2 * length - 2 - place)
 
 
 def _matrix(width: int, height: int, side: int, motion: npt.NDArray[np.float64], whole: bool) -> Float:
     """From the layer to the sample: centred, filling it (or whole, for a foreground), then moved."""
-    fit = min if whole else max
-    scale = fit(side / width, side / height) * float(np.exp(_SCALE * motion[2]))
+    factors = side / width, side / height
+    scale = (min(factors) if whole else max(factors)) * float(np.exp(_SCALE * motion[2]))
     turn = _TURN * motion[3]
     cosine, sine = scale * np.cos(turn), scale * np.sin(turn)
     x, y = (0.5 + _SHIFT * motion[0]) * side, (0.5 + _SHIFT * motion[1]) * side
@@ -230,9 +230,11 @@ def _warped(image: Float, matrix: Float, side: int, border: int) -> Float:
 
 def _recoloured(image: Float, change: npt.NDArray[np.float64]) -> Float:
     bright, contrast, saturation = (np.float32(value) for value in change)
-    image = (image * bright - 0.5) * contrast + 0.5
-    grey = image.mean(2, keepdims=True)
-    return np.clip(grey + (image - grey) * saturation, 0, 1, dtype=np.float32)
+    half = np.float32(0.5)
+    x = (image * bright - half) * contrast + half
+    grey = x.mean(2, keepdims=True)
+    changed: Float = np.clip(grey + (x - grey) * saturation, 0, 1).astype(np.float32)
+    return changed
 
 
 def _read(path: Path) -> Float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError, WeightsError, nearest
-from ..weights import fetch, read_checkpoint, unwrap_state_dict
+from ..weights import OfficialWeights, fetch, read_checkpoint, unwrap_state_dict
 from .card import BackboneWeights, ModelCard
 
 
@@ -69,14 +69,14 @@ def without(prefixes: tuple[str, ...], state: Mapping[str, Tensor], renamed: str
     return {f"{renamed}{key}": value for key, value in state.items() if not key.startswith(prefixes)}
 
 
-def imagenet(filename: str) -> dict[str, str]:
-    """What torchvision's ImageNet files have in common, for ``OfficialWeights``; names end in 8 digits of the hash."""
-    return {
-        "tag": "imagenet",
-        "filename": filename,
-        "url": f"https://download.pytorch.org/models/{filename}",
-        "sha256": filename.removesuffix(".pth").rpartition("-")[2],
-        "licence": "BSD-3-Clause (torchvision); trained on ImageNet, whose terms are for research",
-        "source": "https://docs.pytorch.org/vision/stable/models.html",
-        "trained_on": "ImageNet",
-    }
+def imagenet(filename: str) -> OfficialWeights:
+    """A file of torchvision that was trained on ImageNet; its name ends in the first 8 digits of its hash."""
+    return OfficialWeights(
+        tag="imagenet",
+        filename=filename,
+        licence="BSD-3-Clause (torchvision); trained on ImageNet, whose terms are for research",
+        source="https://docs.pytorch.org/vision/stable/models.html",
+        url=f"https://download.pytorch.org/models/{filename}",
+        sha256=filename.removesuffix(".pth").rpartition("-")[2],
+        trained_on="ImageNet",
+    )

@@ -46,7 +46,7 @@ def test_clips_obey_the_equation_and_move(tmp_path: Path) -> None:
         assert float(sample["image"].min()) >= 0
         assert float(sample["image"].max()) <= 1
         # of all frames some is covered, and what is covered moves
-        assert (alpha.flatten(1).max(1).values == 1).all()
+        assert (alpha.flatten(1).max(1).values > 0.99).all()
         assert float((alpha[0] - alpha[-1]).abs().max()) > 0.5
         again = data.sample(index, np.random.default_rng(5))
         assert torch.equal(sample["image"], again["image"])

@@ -83,6 +83,7 @@ def test_the_tag_is_fetched_and_verified(files: Path, tmp_path: Path, monkeypatc
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "mirror"))
     monkeypatch.setenv("FRAMEWRIGHT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    monkeypatch.delenv("FRAMEWRIGHT_OFFLINE", raising=False)
     net = create_model("rvm")
     options = model_info(net).options
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

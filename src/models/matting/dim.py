@@ -255,7 +255,7 @@ CARD = ModelCard(
     ),
     backbones=(
         BackboneWeights(
-            OfficialWeights(**imagenet("vgg16-397923af.pth")),
+            imagenet("vgg16-397923af.pth"),
             "backbone.encoder.layer",
             lambda options: bool(options["channels"] == 64),
             _from_vgg16,

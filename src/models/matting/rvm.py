@@ -271,7 +271,7 @@ def _backbone(variant: str, filename: str) -> BackboneWeights:
     # the pooled layers of MobileNetV3 and the classifiers have no use here
     unused = ("classifier.",) if variant == "mobilenetv3" else ("fc.",)
     return BackboneWeights(
-        OfficialWeights(**imagenet(filename)),
+        imagenet(filename),
         "backbone.",
         lambda options: bool(options["variant"] == variant and options["width"] == 1),
         lambda state: without(unused, state),

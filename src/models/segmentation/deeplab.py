@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -351,7 +352,7 @@ def _backbone(name: str, filename: str) -> BackboneWeights:
         return without(("fc.",), state)
 
     convert = _mobilenet if name == "mobilenet" else resnet
-    return BackboneWeights(OfficialWeights(**imagenet(filename)), "backbone.", suits, convert)
+    return BackboneWeights(imagenet(filename), "backbone.", suits, convert)
 
 
 def _options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -388,8 +389,8 @@ def _vainf_weights(model: str, backbone: str, data: str) -> OfficialWeights:
 
 
 def _torchvision_weights(backbone: str, filename: str) -> OfficialWeights:
-    common = imagenet(filename) | {"tag": f"{backbone}_coco", "licence": "BSD-3-Clause (torchvision)"}
-    return OfficialWeights(**common | {"trained_on": "COCO 2017, the classes of VOC"})
+    licence, trained_on = "BSD-3-Clause (torchvision)", "COCO 2017, the classes of VOC"
+    return replace(imagenet(filename), tag=f"{backbone}_coco", licence=licence, trained_on=trained_on)
 
 
 def _published(benchmark: str, backbone: str, value: float) -> PublishedResult:
