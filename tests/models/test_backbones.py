@@ -87,7 +87,7 @@ def test_the_tag_is_fetched_and_verified(files: Path, tmp_path: Path, monkeypatc
     net = create_model("rvm")
     options = model_info(net).options
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         monkeypatch.setenv("FRAMEWRIGHT_MIRROR", f"http://127.0.0.1:{server.server_port}")
         load_backbone(net, card, options, "imagenet")
