@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..metrics import PooledMetric, SetMetric, ValueMetric
+from ..metrics import PooledMetric, ValueMetric, VectorMetric
 from .results import MetricResult, Published, finite
 from .scoring import Column, Row
 from .statistics import aggregate, bootstrap_interval
@@ -41,7 +41,7 @@ def column_result(
     }
     if column.metric is None:
         return _absent(column.reason, shared)
-    if isinstance(column.metric, SetMetric):
+    if isinstance(column.metric, VectorMetric):
         return _set_result(column.metric, column.key, rows, shared, interval=resamples > 0)
     assert isinstance(column.metric, ValueMetric)
     sums, counts = sums_and_counts(column, rows)
@@ -64,7 +64,7 @@ def column_result(
 def video_value(column: Column, row: Row) -> tuple[float | None, int]:
     """A column's value for one video, and how many items (or pixels) it is the mean of; None where there is none or
     it is infinite."""
-    if isinstance(column.metric, SetMetric):
+    if isinstance(column.metric, VectorMetric):
         return None, len(row.features[column.key][0])
     if not isinstance(column.metric, ValueMetric):
         return None, 0
@@ -100,7 +100,7 @@ def _absent(reason: str, shared: dict[str, Any]) -> MetricResult:
 
 
 def _set_result(
-    metric: SetMetric, key: str, rows: Sequence[Row], shared: dict[str, Any], *, interval: bool
+    metric: VectorMetric, key: str, rows: Sequence[Row], shared: dict[str, Any], *, interval: bool
 ) -> MetricResult:
     predicted, real = ([torch.from_numpy(row.features[key][place]) for row in rows] for place in (0, 1))
     vectors = sum(len(part) for part in predicted)
@@ -118,7 +118,7 @@ def _set_result(
 
 
 def _jackknife(
-    metric: SetMetric, predicted: list[torch.Tensor], real: list[torch.Tensor], value: float
+    metric: VectorMetric, predicted: list[torch.Tensor], real: list[torch.Tensor], value: float
 ) -> tuple[float, float] | None:
     """``value`` plus and minus 1.96 standard errors of the delete-one-video jackknife (Efron and Stein, 1981).
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..core.files import atomic_path, make_directory, safe_name, sha256_json, write_json
 from ..core.provenance import package_version, source_sha256
 from ..inference import Context, Method
-from ..metrics import SetMetric, Shared
+from ..metrics import Shared, VectorMetric
 from .protocol import Protocol
 from .scoring import Column, Row
 
@@ -76,7 +76,7 @@ class MethodCache:
                 entry = stored["columns"].get(_name(column))
                 if entry is None or column.metric is None:
                     continue
-                if isinstance(column.metric, SetMetric):
+                if isinstance(column.metric, VectorMetric):
                     with np.load(self.folder / f"{index:06d}-{column.identity}.npz", allow_pickle=False) as arrays:
                         row.features[column.key] = (arrays["predicted"], arrays["real"])
                 else:

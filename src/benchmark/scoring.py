@@ -18,7 +18,7 @@ from torch import Tensor
 from ..core.errors import DataError, FramewrightError, WeightsError
 from ..core.files import sha256_json
 from ..inference import Chunk, FolderMethod, Method
-from ..metrics import BenchmarkMetric, SetMetric, Shared, ValueMetric, VideoPair, create_metric, metric_entry
+from ..metrics import BenchmarkMetric, Shared, ValueMetric, VectorMetric, VideoPair, create_metric, metric_entry
 from .problems import Problem, View
 from .protocol import MetricChoice, Protocol
 from .results import MetricColumn
@@ -82,7 +82,7 @@ class Row:
 
     def knows(self, column: Column) -> bool:
         """Whether the row holds what a column needs."""
-        return column.key in (self.features if isinstance(column.metric, SetMetric) else self.values)
+        return column.key in (self.features if isinstance(column.metric, VectorMetric) else self.values)
 
 
 def make_columns(protocol: Protocol, device: torch.device, *, strict: bool = False) -> list[Column]:
@@ -102,7 +102,7 @@ def make_columns(protocol: Protocol, device: torch.device, *, strict: bool = Fal
 
 def _make_column(choice: MetricChoice, protocol: Protocol, device: torch.device, strict: bool) -> Column:
     known = metric_entry(choice.registered_name).cls
-    of_sets = issubclass(known, SetMetric)
+    of_sets = issubclass(known, VectorMetric)
     shared: dict[str, Any] = {
         "key": choice.key,
         "label": choice.heading,
@@ -280,7 +280,7 @@ def _measure(column: Column, metric: BenchmarkMetric, pair: VideoPair, row: Row,
     key = column.key
     with _naming(column, method):
         metric.check(pair)
-        if isinstance(metric, SetMetric):
+        if isinstance(metric, VectorMetric):
             predicted, real = (vectors.float().cpu() for vectors in metric.pair_features(pair))
             if not bool(torch.isfinite(predicted).all() and torch.isfinite(real).all()):
                 raise _not_a_number(key, method, row.video_id)

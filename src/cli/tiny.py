@@ -29,10 +29,10 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
     if "name" not in model:
         raise ConfigError("model.name is required and not set")
     card = get_card(str(model["name"]))
-    tiny["model"] = {**model, "weights": None, **card.tiny}
+    tiny["model"] = {**model, "weights": None, "backbone_weights": None, **card.tiny}
     data = dict(values.get("data") or {})
     scenes: dict[str, Any] = {"name": "scenes", "batch_size": 2, "workers": data.get("workers", 0), "crop": 64}
-    frames = (data.get("settings") or {}).get("frames")
+    frames = (data.get("settings") or {}).get("frames", data.get("frames") if card.recurrent else None)
     if frames is not None:
         # networks for clips cannot learn from single frames
         scenes["settings"] = {"frames": min(int(frames), 3)}
@@ -46,7 +46,11 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
         kept = {key: data[key] for key in ("scales", "degradation", "sharpened") if key in data}
         scenes |= {"name": "photographs", "crop": max([64, *sizes]), **kept}
     tiny["data"] = scenes
-    tiny["loss"] = {name: _without_weights(term) for name, term in (values.get("loss") or {}).items()}
+    terms = {name: _without_weights(term) for name, term in (values.get("loss") or {}).items()}
+    if card.recurrent:
+        # scenes have neither labelled people nor clips of a second size
+        terms = {name: term for name, term in terms.items() if not _beside_clips(str(term.get("of", "")))}
+    tiny["loss"] = terms
     optim = dict(values.get("optim") or {})
     scheduler = optim.get("scheduler")
     if isinstance(scheduler, Mapping) and "warmup" in scheduler:
@@ -62,6 +66,10 @@ def make_tiny(values: Mapping[str, Any], config_directory: Path) -> dict[str, An
         exists = (config_directory / "benchmark" / f"{benchmark}.yaml").is_file()
         tiny["final"] = {**final, "benchmark": benchmark, "data": {"videos": 1}} if exists else None
     return tiny
+
+
+def _beside_clips(output: str) -> bool:
+    return output == "logits" or output.startswith("high_")
 
 
 def _tiny_discriminators(gan: Mapping[str, Any]) -> dict[str, Any]:

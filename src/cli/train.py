@@ -242,7 +242,9 @@ def _build(config: Any, directory: Path) -> tuple[Any, Any]:
     )
     seed_everything(config.seed)
     model = config.model
-    net = create_model(model.name, model.weights, parts=model.parts, **model.options)
+    net = create_model(
+        model.name, model.weights, parts=model.parts, backbone_weights=model.backbone_weights, **model.options
+    )
     adversaries = {} if config.gan is None else {"adversaries": _adversaries(config)}
     module = task_module(card.task)(
         net,

@@ -36,12 +36,13 @@ def all_layouts() -> dict[str, Layout]:
     from .flow_layouts import FLOW_LAYOUTS
     from .folder_index import FOLDER
     from .interpolation_sets import HD, MIDDLEBURY, SNU_FILM, UCF101, X_TEST
+    from .label_layouts import LABEL_LAYOUTS
     from .sr_layouts import SR_LAYOUTS
     from .vimeo90k import SEPTUPLET_LAYOUT, TRIPLET_LAYOUT
     from .vos_layouts import DAVIS, YOUTUBE_VOS
 
     interpolation = (TRIPLET_LAYOUT, SEPTUPLET_LAYOUT, UCF101, MIDDLEBURY, SNU_FILM, HD, X_TEST)
-    layouts = (FOLDER, *interpolation, *FLOW_LAYOUTS, *SR_LAYOUTS, DAVIS, YOUTUBE_VOS)
+    layouts = (FOLDER, *interpolation, *FLOW_LAYOUTS, *SR_LAYOUTS, DAVIS, YOUTUBE_VOS, *LABEL_LAYOUTS)
     return {layout.name: layout for layout in layouts}
 
 

@@ -17,7 +17,7 @@ from ..core.errors import DataError
 from ..video.discover import natural_key
 from .layout import first_entries, require_root
 
-Kind = Literal["image", "video", "yuv420", "text", "flow", "mask", "zip", "small"]
+Kind = Literal["image", "video", "yuv420", "text", "flow", "mask", "labels", "zip", "small"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Member:
     Attributes:
         path: below the root, with ``/``.
         kind: how it is read; ``yuv420`` is raw planar 8-bit video without a header; a ``mask`` is an image
-            that is no frame; a ``zip`` holds the frames of one video as images; a ``small`` image is a frame of the
-            sequence in low resolution and does not count.
+            that is no frame, ``labels`` are a label map; a ``zip`` holds the frames of one video as images; a ``small``
+            image is a frame of the sequence in low resolution and does not count.
         size: height and width that it must have; None accepts any. Required for ``yuv420``.
     """
 

@@ -1,4 +1,4 @@
-"""Images with label maps: PASCAL VOC 2012, Cityscapes, and any two folders.
+"""Images with label maps: PASCAL VOC 2012, Cityscapes, COCO with the classes of VOC, and any two folders.
 
 Layouts as published: VOC's development kit (with ``SegmentationClassAug`` and ``train_aug.txt`` for the augmented
 training list of 10,582 images), Cityscapes' ``leftImg8bit`` and ``gtFine`` archives. Neither archive was seen here.
@@ -19,84 +19,27 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError, DataError
-from ..core.files import sha256_json
-from ..video import read_image
 from .base import EvaluationDataset, EvaluationVideo, TrainingDataset
+from .coco import coco_set
+from .label_set import NO_LABEL, LabelledImage, Labels, LabelSet
 from .layout import first_entries, require_root
 from .layouts import read_lines
 
-NO_LABEL = 255
-Labels = npt.NDArray[np.uint8]
-_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 # of the 34 label ids of Cityscapes those that are trained, in the order of their training ids
 _CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
 
-@dataclass(frozen=True)
-class LabelledImage:
-    """Files below a root; ``id`` is unique and usable as a relative path of a results folder."""
-
-    id: str
-    image: str
-    labels: str
-
-
-def read_labels(path: str | os.PathLike[str]) -> Labels:
-    """The label map ``(H, W)`` of a palette or grey 8-bit PNG.
-
-    Raises:
-        DataError: the file cannot be read, or has colours instead of labels.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L"):
-                raise DataError(
-                    f"the label map {str(path)!r} has the mode {image.mode}; expected a palette or grey PNG whose "
-                    "values are labels (colour-coded maps have to be converted first)"
-                )
-            return np.array(image, dtype=np.uint8)
-    except OSError as error:
-        raise DataError(f"cannot read the label map {str(path)!r}: {error}") from error
-
-
-@dataclass(frozen=True)
-class LabelSet:
-    """A set of labelled images that was found.
-
-    Attributes:
-        title: for people.
-        root: folder to which paths are relative.
-        items: the images.
-        table: ``(256,)``, from stored to trained labels; None: as they are.
-        published: number of images in the published set; None: any number is right.
-    """
-
-    title: str
-    root: Path
-    items: tuple[LabelledImage, ...]
-    table: Labels | None = None
-    published: int | None = None
-
-    def load(self, item: LabelledImage) -> tuple[npt.NDArray[np.uint8], Labels]:
-        """Image ``(H, W, 3)`` and labels ``(H, W)``; raises ``DataError`` naming a file that does not fit."""
-        image, labels = read_image(self.root / item.image), read_labels(self.root / item.labels)
-        if labels.shape != image.shape[:2]:
-            raise DataError(
-                f"{self.title}: {str(self.root / item.labels)!r} is {labels.shape[1]}x{labels.shape[0]}, its image is "
-                f"{image.shape[1]}x{image.shape[0]} (width x height)"
-            )
-        return image, labels if self.table is None else self.table[labels]
-
-    def describe(self) -> dict[str, Any]:
-        """Number of images and a hash of their names."""
-        return {
-            "dataset": self.title,
-            "images": len(self.items),
-            "ids_sha256": sha256_json([item.id for item in self.items]),
-        }
+def voc_root(root: str | os.PathLike[str] | None) -> Path:
+    """The folder of VOC 2012 that holds ``JPEGImages``; raises ``DataError`` where there is none."""
+    expected = "the folder VOC2012 with JPEGImages, SegmentationClass and ImageSets/Segmentation (or one above it)"
+    base = require_root(root, "PASCAL VOC 2012", expected)
+    places = [base, base / "VOC2012", base / "VOCdevkit" / "VOC2012"]
+    found = next((place for place in places if (place / "JPEGImages").is_dir()), None)
+    if found is None:
+        raise DataError(f"PASCAL VOC 2012: data.root must be {expected}. {str(base)!r} holds: {first_entries(base)}")
+    return found
 
 
 def voc(root: str | os.PathLike[str] | None, split: str) -> LabelSet:
@@ -105,12 +48,7 @@ def voc(root: str | os.PathLike[str] | None, split: str) -> LabelSet:
     Raises:
         DataError: the folder is not laid out as expected.
     """
-    expected = "the folder VOC2012 with JPEGImages, SegmentationClass and ImageSets/Segmentation (or one above it)"
-    base = require_root(root, "PASCAL VOC 2012", expected)
-    places = [base, base / "VOC2012", base / "VOCdevkit" / "VOC2012"]
-    found = next((place for place in places if (place / "JPEGImages").is_dir()), None)
-    if found is None:
-        raise DataError(f"PASCAL VOC 2012: data.root must be {expected}. {str(base)!r} holds: {first_entries(base)}")
+    found = voc_root(root)
     names = read_lines(found, f"ImageSets/Segmentation/{split}.txt", "PASCAL VOC 2012")
     folder = "SegmentationClassAug" if split == "train_aug" else "SegmentationClass"
     items = tuple(LabelledImage(name, f"JPEGImages/{name}.jpg", f"{folder}/{name}.png") for name in names)
@@ -146,7 +84,7 @@ def label_folder(root: str | os.PathLike[str] | None, split: str) -> LabelSet:
     expected = f"a folder with {split}/images and {split}/labels (or images and labels), files of the same name"
     base = require_root(root, "the folder of labelled images", expected)
     place = base / split if (base / split / "images").is_dir() else base
-    images = sorted(p for p in (place / "images").glob("*") if p.suffix.lower() in _IMAGES)
+    images = sorted(p for p in (place / "images").glob("*") if p.suffix.lower() in IMAGES)
     if not images:
         raise DataError(f"data.root must be {expected}. {str(place)!r} holds: {first_entries(place)}")
     missing = [p.name for p in images if not (place / "labels" / f"{p.stem}.png").is_file()]
@@ -156,7 +94,16 @@ def label_folder(root: str | os.PathLike[str] | None, split: str) -> LabelSet:
     return LabelSet(f"folder {place.name}", place, items)
 
 
-LABEL_SETS = {"voc": voc, "cityscapes": cityscapes, "label_folder": label_folder}
+def coco_voc(root: str | os.PathLike[str] | None, split: str) -> LabelSet:
+    """COCO 2017 with the classes of VOC, see :mod:`.coco`: ``train`` or ``val`` (5,000).
+
+    Raises:
+        DataError: the folder is not laid out as expected.
+    """
+    return coco_set(require_root(root, "COCO", "the folder with train2017, val2017 and annotations"), split)
+
+
+LABEL_SETS = {"voc": voc, "cityscapes": cityscapes, "coco_voc": coco_voc, "label_folder": label_folder}
 
 
 @dataclass(frozen=True)
@@ -233,18 +180,25 @@ class LabelledEvaluation(EvaluationDataset):
         images: the set.
         crop: the shorter side is resized to it and the centre cut out, as VainF's evaluation does; None: as it is.
         limit: use so many only, spread evenly.
+        shorter: the shorter side is resized to it, without a cut, as torchvision's evaluation does; None: as it is.
 
     Raises:
-        ConfigError: crop or limit below 1.
+        ConfigError: a number below 1, or both a crop and a shorter side.
     """
 
-    def __init__(self, images: LabelSet, crop: int | None = None, limit: int | None = None) -> None:
-        if min(crop or 1, limit or 1) < 1:
-            raise ConfigError(f"{images.title}: crop and videos must be at least 1, got {crop} and {limit}")
+    def __init__(
+        self, images: LabelSet, crop: int | None = None, limit: int | None = None, shorter: int | None = None
+    ) -> None:
+        if min(crop or 1, limit or 1, shorter or 1) < 1:
+            raise ConfigError(
+                f"{images.title}: crop, videos and shorter must be at least 1, got {crop}, {limit} and {shorter}"
+            )
+        if crop is not None and shorter is not None:
+            raise ConfigError(f"{images.title}: set crop or shorter, not both")
         items: Sequence[LabelledImage] = images.items
         if limit is not None and limit < len(items):
             items = [items[index * len(items) // limit] for index in range(limit)]
-        self.images, self.crop, self.items = images, crop, items
+        self.images, self.crop, self.shorter, self.items = images, crop, shorter, items
         self.name = images.title
         self.complete = images.published is None or len(items) == images.published
 
@@ -261,23 +215,30 @@ class LabelledEvaluation(EvaluationDataset):
         item = self.items[index]
         image, labels = self.images.load(item)
         if self.crop is not None:
-            image, labels = _centre(image, labels, self.crop)
+            image, labels = _centre(*_resized(image, labels, self.crop), self.crop)
+        elif self.shorter is not None:
+            image, labels = _resized(image, labels, self.shorter)
         frames = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
         return EvaluationVideo(item.id, frames, {"labels": torch.from_numpy(labels.astype(np.int64))[None]})
 
     def describe(self) -> dict[str, Any]:
-        """The set, the crop and the ids."""
-        return {**self.images.describe(), "crop": self.crop, "ids": [item.id for item in self.items]}
+        """The set, what is done to its images, and the ids."""
+        changes = {"crop": self.crop} | ({} if self.shorter is None else {"shorter": self.shorter})
+        return {**self.images.describe(), **changes, "ids": [item.id for item in self.items]}
 
 
-def _centre(image: npt.NDArray[np.uint8], labels: Labels, crop: int) -> tuple[npt.NDArray[np.uint8], Labels]:
+def _resized(image: npt.NDArray[np.uint8], labels: Labels, side: int) -> tuple[npt.NDArray[np.uint8], Labels]:
     from PIL import Image
 
     height, width = labels.shape
     # the longer side is truncated, as torchvision's Resize does
-    size = (crop, int(crop * height / width)) if width <= height else (int(crop * width / height), crop)
-    image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-    labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
-    top, left = round((size[1] - crop) / 2), round((size[0] - crop) / 2)
+    size = (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
+    image = np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    return image, np.array(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+
+
+def _centre(image: npt.NDArray[np.uint8], labels: Labels, crop: int) -> tuple[npt.NDArray[np.uint8], Labels]:
+    height, width = labels.shape
+    top, left = round((height - crop) / 2), round((width - crop) / 2)
     part = slice(top, top + crop), slice(left, left + crop)
     return image[part], labels[part]

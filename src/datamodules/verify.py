@@ -64,6 +64,10 @@ def _read(path: Path, member: Member) -> Entry:
         from ..video import read_image
 
         size, frames = read_image(path).shape[:2], int(member.kind == "image")
+    elif member.kind == "labels":
+        from ..video import read_labels
+
+        size, frames = read_labels(path).shape, 0
     elif member.kind == "flow":
         from ..video import read_flow
 
@@ -140,7 +144,7 @@ def _tasks(members: Iterable[Member], known: Mapping[str, Entry]) -> deque[Task]
     images: Task = []
     for member in members:
         pair = (member, known.get(member.name))
-        if member.kind not in ("image", "mask", "small", "flow"):
+        if member.kind not in ("image", "mask", "labels", "small", "flow"):
             tasks.append([pair])
             continue
         images.append(pair)

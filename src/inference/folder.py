@@ -16,6 +16,7 @@ from ..video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..video.montage import to_float
 from .method import Chunk, Context
 from .stored_flow import stored_flows
+from .stored_labels import stored_labels
 
 # results beside ground truth and masks, as DEVIL keeps them
 RESULTS_OF_DEVIL = "*_pred.png"
@@ -29,7 +30,8 @@ class FolderMethod:
     the size of the targets. Anything else is an error, because scores of shifted or resized frames would be wrong
     without anybody noticing. Where some images are called ``*_pred.png``, only those are read.
 
-    For optical flow the folder holds files of flow instead, see :func:`framewright.inference.stored_flow.stored_flows`.
+    For optical flow the folder holds files of flow instead, see :func:`framewright.inference.stored_flow.stored_flows`,
+    for segmentation label maps, see :func:`framewright.inference.stored_labels.stored_labels`.
 
     Args:
         name: the row's name in a table.
@@ -65,6 +67,9 @@ class FolderMethod:
         """
         if context.task == "flow":
             yield from stored_flows(self.name, self.folder, chunks, context, self.chunk_frames)
+            return
+        if context.task == "segmentation":
+            yield from stored_labels(self.name, self.folder, chunks, context)
             return
         sources, size = 0, (0, 0)
         for chunk in chunks:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..core.errors import DataError
-from ..video.discover import natural_key
 from ..video.flow_files import FLOW_SUFFIXES, read_flow
 from .method import Chunk, Context
+from .stored_files import check_number, stored_files
 
 
 def stored_flows(
@@ -33,13 +33,9 @@ def stored_flows(
     """
     sources = [frame for chunk in chunks for frame in chunk.frames]
     expected = context.output_frames(len(sources))
-    paths = _files(name, folder, context.video_id)
-    if len(paths) != expected:
-        place = paths[0].parent if len(paths) > 1 else paths[0]
-        raise DataError(
-            f"method {name!r}: {place} has {len(paths)} flow{'' if len(paths) == 1 else 's'}, expected {expected} for "
-            f"the video {context.video_id!r}"
-        )
+    suffixes = ".flo (or .pfm, or a 16-bit .png as in KITTI)"
+    paths = stored_files(name, folder, context.video_id, FLOW_SUFFIXES, "flow", suffixes)
+    check_number(name, paths, expected, "flow", context.video_id)
     for start in range(0, expected, chunk_frames):
         first = torch.stack(sources[start : min(start + chunk_frames, expected)])
         flows = [_read(name, path, first) for path in paths[start : start + chunk_frames]]
@@ -60,22 +56,3 @@ def _read(name: str, path: Path, frames: Tensor) -> Tensor:
             "a result has to say something about every pixel"
         )
     return torch.from_numpy(flow).permute(2, 0, 1)
-
-
-def _files(name: str, folder: Path, video_id: str) -> list[Path]:
-    relative = Path(video_id)
-    if not video_id or relative.is_absolute() or ".." in relative.parts:
-        raise DataError(f"the video id {video_id!r} is not a path inside a folder of results")
-    base = folder / relative
-    found = [path for suffix in FLOW_SUFFIXES if (path := base.with_name(base.name + suffix)).is_file()]
-    inside = [path for path in base.iterdir() if path.suffix.lower() in FLOW_SUFFIXES] if base.is_dir() else []
-    if not found and not inside:
-        raise DataError(
-            f"method {name!r}: {folder} holds no flow of the video {video_id!r}; expected {base}.flo (or .pfm, or a "
-            f"16-bit .png as in KITTI), or such files in {base}"
-        )
-    kinds = sorted({path.suffix.lower() for path in inside})
-    if len(found) + len(kinds) > 1:
-        both = " and ".join([*(str(path) for path in found), *(f"{base / '*'}{kind}" for kind in kinds)])
-        raise DataError(f"method {name!r}: {both} all belong to the video {video_id!r}; keep only one kind")
-    return found or sorted(inside, key=lambda path: natural_key(path.name))

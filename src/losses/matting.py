@@ -84,19 +84,20 @@ class CoherenceLoss(nn.Module):
         of: name of the output, ``(B, T, C, H, W)``.
         target: name of the batch entry.
         visible: count only where the true alpha is above 0, the other values of the mean being 0.
+        alpha: name of the batch entry of that alpha.
 
     Raises:
         ConfigError: when called: no such output or entry.
         ValueError: when called, if shapes differ.
     """
 
-    def __init__(self, of: str = "alpha", target: str = "alpha", visible: bool = False) -> None:
+    def __init__(self, of: str = "alpha", target: str = "alpha", visible: bool = False, alpha: str = "alpha") -> None:
         super().__init__()
-        self.of, self.target, self.visible = of, target, visible
+        self.of, self.target, self.alpha = of, target, alpha if visible else None
 
     def forward(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The scalar loss; a mean over samples."""
-        made, true = _videos(outputs, self.of, batch, self.target, self.visible)
+        made, true = _videos(outputs, self.of, batch, self.target, self.alpha)
         return F.mse_loss(made.diff(dim=1), true.diff(dim=1))
 
 
@@ -106,19 +107,20 @@ class VisibleL1Loss(nn.Module):
     Args:
         of: name of the output, ``(B, T, C, H, W)``.
         target: name of the batch entry.
+        alpha: name of the batch entry of the true alpha.
 
     Raises:
         ConfigError: when called: no such output or entry.
         ValueError: when called, if shapes differ.
     """
 
-    def __init__(self, of: str = "foreground", target: str = "foreground") -> None:
+    def __init__(self, of: str = "foreground", target: str = "foreground", alpha: str = "alpha") -> None:
         super().__init__()
-        self.of, self.target = of, target
+        self.of, self.target, self.alpha = of, target, alpha
 
     def forward(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The scalar loss; a mean over samples."""
-        return F.l1_loss(*_videos(outputs, self.of, batch, self.target, True))
+        return F.l1_loss(*_videos(outputs, self.of, batch, self.target, self.alpha))
 
 
 class BinarySegmentationLoss(nn.Module):
@@ -138,14 +140,17 @@ class BinarySegmentationLoss(nn.Module):
         return F.binary_cross_entropy_with_logits(select.output(outputs, self.of), select.target(batch, self.target))
 
 
-def _videos(outputs: Any, of: str, batch: Mapping[str, Tensor], target: str, visible: bool) -> tuple[Tensor, Tensor]:
+def _videos(
+    outputs: Any, of: str, batch: Mapping[str, Tensor], target: str, alpha: str | None
+) -> tuple[Tensor, Tensor]:
+    """The output and its truth, both 0 where the entry ``alpha`` of the batch is (None: everywhere as they are)."""
     made, true = select.output(outputs, of), select.target(batch, target)
     if made.shape != true.shape or made.dim() != 5:
         raise ValueError(
             f"expected videos (B, T, C, H, W) of one shape: output {of!r} is {tuple(made.shape)}, {target!r} is "
             f"{tuple(true.shape)}"
         )
-    if not visible:
+    if alpha is None:
         return made, true
-    seen = select.target(batch, "alpha") > 0
+    seen = select.target(batch, alpha) > 0
     return torch.where(seen, made, 0.0), torch.where(seen, true, 0.0)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..core.errors import ConfigError, nearest
-from .base import BenchmarkMetric, FrameMetric, PooledMetric, SetMetric, ValueMetric, VideoMetric
+from .base import BenchmarkMetric, FrameMetric, PooledMetric, SetMetric, ValueMetric, VectorMetric, VideoMetric
 from .fid import FID
 from .flow import (
     WAUC,
@@ -116,6 +116,7 @@ __all__ = [
     "UnmatchedEndPointError",
     "VFIDClips",
     "ValueMetric",
+    "VectorMetric",
     "VideoMetric",
     "VideoPair",
     "WarpError",

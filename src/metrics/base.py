@@ -197,11 +197,8 @@ class VideoMetric(ValueMetric):
         self.add(self.values(pair), self.weights(pair))
 
 
-class SetMetric(BenchmarkMetric):
-    """A metric between two sets of feature vectors, those of all predictions and those of all ground truth.
-
-    Vectors, not sums, are the state: sets are small (one vector per frame, clip or video), and the exact distance
-    for fewer vectors than dimensions needs them. A process without videos takes part with none.
+class VectorMetric(BenchmarkMetric):
+    """A figure of a whole set, made from the vectors that each of its videos adds.
 
     Attributes:
         dimension: D, of one vector.
@@ -210,6 +207,27 @@ class SetMetric(BenchmarkMetric):
 
     dimension: int = 0
     minimum_vectors: ClassVar[int] = 2
+
+    @abstractmethod
+    def pair_features(self, pair: VideoPair) -> tuple[Tensor, Tensor]:
+        """The vectors of one video, ``(K, D)`` of the result, and those of the ground truth where there are any."""
+
+    @abstractmethod
+    def distance(self, predicted: Tensor, real: Tensor) -> Tensor:
+        """The figure, a float64 scalar, of all vectors of the results ``(N, D)`` and of the ground truth ``(M, D)``.
+
+        Raises:
+            ValueError: there are fewer vectors than it needs.
+        """
+
+
+class SetMetric(VectorMetric):
+    """A distance between two sets of feature vectors, those of all predictions and those of all ground truth.
+
+    Vectors, not sums, are the state: sets are small (one vector per frame, clip or video), and the exact distance
+    for fewer vectors than dimensions needs them. A process without videos takes part with none.
+    """
+
     higher_is_better = False
     predicted: list[Tensor]
     real: list[Tensor]
@@ -227,14 +245,6 @@ class SetMetric(BenchmarkMetric):
             frames: ``(T, 3, H, W)`` RGB in [0, 1].
             shared: where the vectors are kept for other methods, and where other metrics find intermediate results
                 of the same frames.
-        """
-
-    @abstractmethod
-    def distance(self, predicted: Tensor, real: Tensor) -> Tensor:
-        """The distance of two sets ``(N, D)`` and ``(M, D)`` as a float64 scalar.
-
-        Raises:
-            ValueError: a set has fewer vectors than the distance needs.
         """
 
     def pair_features(self, pair: VideoPair) -> tuple[Tensor, Tensor]:
@@ -264,10 +274,10 @@ class SetMetric(BenchmarkMetric):
         return self.distance(_joined(self.predicted), _joined(self.real))
 
 
-class PooledMetric(SetMetric):
+class PooledMetric(VectorMetric):
     """A figure made of counts that are summed over the whole set, such as a confusion matrix.
 
-    The counts of a video stand where other metrics of sets have feature vectors; there are none of the ground truth.
+    The counts of a video, of result and truth together, are its vectors.
     Counts up to 2^24 per vector are exact where vectors are kept as float32.
 
     Args:
@@ -290,10 +300,6 @@ class PooledMetric(SetMetric):
     @abstractmethod
     def figure(self, total: Tensor) -> Tensor:
         """The figure, a float64 scalar, of counts ``(dimension,)`` summed over a set."""
-
-    def features(self, frames: Tensor, shared: Shared) -> Tensor:
-        """Not to be had: the counts are of results and truth together."""
-        raise NotImplementedError(f"{self.key} counts pairs; see counts()")
 
     def pair_features(self, pair: VideoPair) -> tuple[Tensor, Tensor]:
         """The counts, and nothing."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -26,11 +27,13 @@ from .pair import VideoPair
 
 Region = Literal["unknown", "all"]
 Array = npt.NDArray[np.floating[Any]]
+Mattes = tuple[Tensor, Tensor, Tensor]
+"""Of a frame: the estimated and the true matte ``(H, W)`` float64, and where they count ``(H, W)`` bool."""
 _SIGMA, _STEP, _THRESHOLD = 1.4, 0.1, 0.15
 
 
 class MattingMetric(ValueMetric):
-    """A metric of alpha with one value per frame.
+    """A metric of alpha mattes with one value per frame of a video.
 
     Args:
         region: where errors count: ``"unknown"`` pixels of the trimap, or ``"all"``.
@@ -51,8 +54,8 @@ class MattingMetric(ValueMetric):
         self.region, self.rounded, self.known = region, rounded, known
 
     @abstractmethod
-    def frame_value(self, alpha: Tensor, true: Tensor, counts: Tensor) -> float:
-        """The error of one frame from two mattes ``(H, W)`` float64 and where they count ``(H, W)`` bool."""
+    def errors(self, frames: Iterable[Mattes]) -> Iterator[float]:
+        """One error per frame, from the mattes of a video in order."""
 
     def check(self, pair: VideoPair) -> None:
         """Also raise where there is no matte, or no trimap for the unknown region."""
@@ -73,20 +76,21 @@ class MattingMetric(ValueMetric):
     def values(self, pair: VideoPair) -> Tensor:
         """The error of each frame ``(T,)`` float64."""
         self.check(pair)
-        found = []
-        for index in range(len(pair.results["alpha"])):
-            alpha, true = (matte[index, 0].double() for matte in (pair.results["alpha"], pair.given["alpha"]))
-            counts = torch.ones_like(true, dtype=torch.bool)
-            if self.region == "unknown":
-                trimap = pair.given["trimap"][index, 0]
-                background, foreground = trimap <= 0, trimap >= 1
-                counts = ~(background | foreground)
-                if self.known:
-                    alpha = torch.where(background, 0.0, torch.where(foreground, 1.0, alpha))
-            if self.rounded:
-                alpha, true = ((matte.clamp(0, 1) * 255).round() / 255 for matte in (alpha, true))
-            found.append(self.frame_value(alpha, true, counts) / self.scale)
-        return torch.tensor(found, dtype=torch.float64)
+        frames = (self._mattes(pair, index) for index in range(len(pair.results["alpha"])))
+        return torch.tensor([error / self.scale for error in self.errors(frames)], dtype=torch.float64)
+
+    def _mattes(self, pair: VideoPair, index: int) -> Mattes:
+        alpha, true = (matte[index, 0].double() for matte in (pair.results["alpha"], pair.given["alpha"]))
+        counts = torch.ones_like(true, dtype=torch.bool)
+        if self.region == "unknown":
+            trimap = pair.given["trimap"][index, 0]
+            background, foreground = trimap <= 0, trimap >= 1
+            counts = ~(background | foreground)
+            if self.known:
+                alpha = torch.where(background, 0.0, torch.where(foreground, 1.0, alpha))
+        if self.rounded:
+            alpha, true = ((matte.clamp(0, 1) * 255).round() / 255 for matte in (alpha, true))
+        return alpha, true, counts
 
     def update(self, alpha: Tensor, true: Tensor, trimap: Tensor | None = None) -> None:
         """Add mattes ``(T, 1, H, W)``; they need no frames."""
@@ -95,7 +99,19 @@ class MattingMetric(ValueMetric):
         self.add(self.values(VideoPair(frames, frames, given=given, results={"alpha": alpha})))
 
 
-class SumOfAbsoluteDifferences(MattingMetric):
+class FrameMattingMetric(MattingMetric):
+    """A metric of alpha that sees each frame by itself; options as for :class:`MattingMetric`."""
+
+    @abstractmethod
+    def frame_value(self, alpha: Tensor, true: Tensor, counts: Tensor) -> float:
+        """The error of one frame from two mattes ``(H, W)`` float64 and where they count ``(H, W)`` bool."""
+
+    def errors(self, frames: Iterable[Mattes]) -> Iterator[float]:
+        """The errors of all frames."""
+        return (self.frame_value(*frame) for frame in frames)
+
+
+class SumOfAbsoluteDifferences(FrameMattingMetric):
     """SAD / 1000, over the whole frame as mmagic sums it: a trimap that contradicts the truth adds to it."""
 
     key = "sad"
@@ -107,7 +123,7 @@ class SumOfAbsoluteDifferences(MattingMetric):
         return float((alpha - true).abs().sum())
 
 
-class MattingMSE(MattingMetric):
+class MattingMSE(FrameMattingMetric):
     """The sum of squared differences over the frame, per pixel that counts (0 where there is none)."""
 
     key = "matting_mse"
@@ -119,7 +135,7 @@ class MattingMSE(MattingMetric):
         return float((alpha - true).square().sum()) / number if number else 0.0
 
 
-class GradientError(MattingMetric):
+class GradientError(FrameMattingMetric):
     """Squared difference of the gradient magnitudes of both mattes, summed, / 1000.
 
     Mattes are stretched to [0, 1] each, gradients are those of a Gaussian of sigma 1.4.
@@ -135,7 +151,7 @@ class GradientError(MattingMetric):
         return float(difference.square()[counts].sum())
 
 
-class ConnectivityError(MattingMetric):
+class ConnectivityError(FrameMattingMetric):
     """How much less, or more, each pixel hangs together with the opaque part of the matte than it should; / 1000.
 
     Args:
@@ -163,7 +179,7 @@ class ConnectivityError(MattingMetric):
         return float(np.abs(difference)[counts.cpu().numpy()].sum())
 
 
-class MeanAbsoluteDifference(MattingMetric):
+class MeanAbsoluteDifference(FrameMattingMetric):
     """MAD x 1000 over whole frames, as Robust Video Matting reports it (Lin et al., WACV 2022)."""
 
     key = "matting_mad"
@@ -202,19 +218,13 @@ class TemporalCoherence(MattingMetric):
     def __init__(self, rounded: bool = True) -> None:
         super().__init__("all", rounded)
 
-    def frame_value(self, alpha: Tensor, true: Tensor, counts: Tensor) -> float:
-        """Not used: a frame alone has no value."""
-        raise NotImplementedError("dtSSD compares consecutive frames")
-
-    def values(self, pair: VideoPair) -> Tensor:
-        """0, then the error of each pair of frames ``(T,)`` float64."""
-        self.check(pair)
-        error = pair.results["alpha"][:, 0].double(), pair.given["alpha"][:, 0].double()
-        if self.rounded:
-            error = (error[0].clamp(0, 1) * 255).round() / 255, (error[1].clamp(0, 1) * 255).round() / 255
-        changes = (error[0] - error[1]).diff(dim=0)
-        found = 100 * changes.square().mean((1, 2)).sqrt()
-        return torch.cat((found.new_zeros(1), found))
+    def errors(self, frames: Iterable[Mattes]) -> Iterator[float]:
+        """0, then the error of each pair of frames."""
+        before: Tensor | None = None
+        for alpha, true, _ in frames:
+            difference = alpha - true
+            yield 0.0 if before is None else 100 * math.sqrt(float((difference - before).square().mean()))
+            before = difference
 
 
 def _stretched(x: Tensor) -> Tensor:

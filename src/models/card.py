@@ -42,6 +42,23 @@ class CheckpointLayout:
 
 
 @dataclass(frozen=True)
+class BackboneWeights:
+    """Weights of a part of a network, trained for something else, from which the network's own training starts.
+
+    Attributes:
+        weights: the file; its tag is what ``backbone_weights`` names.
+        prefix: names of all tensors that it has to bring begin so.
+        suits: whether it fits a network with these constructor options.
+        convert: from the file's tensors to the network's; what the network has no use for is left out.
+    """
+
+    weights: OfficialWeights
+    prefix: str
+    suits: Callable[[Mapping[str, Any]], bool]
+    convert: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
 class PublishedResult:
     """One published number.
 
@@ -81,6 +98,7 @@ class ModelCard:
         licence: licence of the *method's official release* as far as it binds users of its weights.
         weights: official checkpoints by tag.
         layouts: known key layouts of official checkpoints.
+        backbones: weights of its backbone alone, to start training from.
         options_of: constructor options that converted tensors of a foreign file belong to, where they can be told
             (number of blocks, scale ...); None: the caller has to give what differs from the defaults.
         published: numbers from the literature, shown beside ours.
@@ -99,6 +117,7 @@ class ModelCard:
     licence: str = ""
     weights: tuple[OfficialWeights, ...] = ()
     layouts: tuple[CheckpointLayout, ...] = ()
+    backbones: tuple[BackboneWeights, ...] = ()
     options_of: Callable[[Mapping[str, Tensor]], dict[str, Any]] | None = None
     published: tuple[PublishedResult, ...] = ()
     proven: tuple[Proof, ...] = ()

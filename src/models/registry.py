@@ -14,6 +14,7 @@ from torch import nn
 
 from ..core.errors import ConfigError, WeightsError, nearest
 from ..weights import fetch, save_weights
+from .backbones import load_backbone
 from .card import ModelCard
 from .catalog import all_cards, get_card, list_models, register_model
 from .packed import Storage, pack
@@ -61,6 +62,7 @@ def create_model(
     weights: str | os.PathLike[str] | None = None,
     *,
     parts: Mapping[str, str] | None = None,
+    backbone_weights: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> nn.Module:
     """Build a network, in eval mode.
@@ -72,6 +74,8 @@ def create_model(
             its known layouts. A file of ours brings its constructor options along; those of an official checkpoint
             are read off its tensors where a network can (number of blocks, scale ...).
         parts: networks inside of it, ``{argument: spec}``; a spec is a model name, ``name:tag`` or a path.
+        backbone_weights: without ``weights``: a tag (``"imagenet"``) or a path, of which the backbone alone is loaded,
+            see :func:`~framewright.models.backbones.load_backbone`.
         options: constructor options; they win over those of the file.
 
     Raises:
@@ -80,7 +84,10 @@ def create_model(
     """
     card = get_card(name)
     if weights is None:
-        return _assemble(card, options, parts or {}, None, None)
+        net = _assemble(card, options, parts or {}, None, None)
+        if backbone_weights is not None:
+            load_backbone(net, card, model_info(net).options, backbone_weights)
+        return net
     stored = read_stored(_locate(card, weights))
     if stored.model not in (None, name):
         raise WeightsError(f"{str(stored.path)!r} holds weights of {stored.model!r}, not of {name!r}")

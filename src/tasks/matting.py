@@ -21,6 +21,10 @@ class MattingTask(TaskModule):
     ``training_outputs(image, trimap)`` or, where it is recurrent, ``training_outputs(video)``, which returns what its
     losses read.
 
+    For recurrent networks a batch may also hold clips at a larger size, ``high_image`` and so on: the network then
+    reduces them to the size of the others, and its outputs are called ``high_alpha`` and ``high_foreground``. Images
+    ``person`` ``(B, N, 3, H, W)`` go one by one through ``segmentation_outputs``, whose ``logits`` belong to ``mask``.
+
     Raises:
         ConfigError: the network has no ``training_outputs`` (a baseline).
     """
@@ -45,7 +49,17 @@ class MattingTask(TaskModule):
                 f"{type(self.net).__name__} learns from videos, but the data give single images; with data=scenes set "
                 "data.settings.frames to the length of a clip"
             )
-        return self._outputs(batch["image"])
+        outputs = dict(self._outputs(batch["image"]))
+        if "high_image" in batch:
+            large = batch["high_image"]
+            ratio = min(1.0, max(batch["image"].shape[-2:]) / max(large.shape[-2:]))
+            outputs |= {f"high_{name}": value for name, value in self._outputs(large, ratio).items()}
+        if "person" in batch:
+            # pictures, not a clip: nothing is remembered from one to the next
+            people = batch["person"]
+            logits = self.net.segmentation_outputs(people.flatten(0, 1)[:, None])["logits"]  # type: ignore[operator]
+            outputs["logits"] = logits.view(*people.shape[:2], *logits.shape[2:])
+        return outputs
 
     def predict_video(self, video: EvaluationVideo) -> VideoPrediction:
         """The alpha of all frames, for metrics and as grey frames for people.

@@ -12,12 +12,17 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class ModelSection(Section):
-    """Which network to train; every further key is an option of its constructor."""
+    """Which network to train; every further key is an option of its constructor.
+
+    ``weights`` are those of the whole network; where there are none, ``backbone_weights`` (``imagenet``, or a file) are
+    those of its backbone.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
     name: str
     weights: str | None = None
+    backbone_weights: str | None = None
     parts: dict[str, str] = {}
 
     @property

@@ -6,6 +6,7 @@ from .discover import find_videos, is_frame_folder, is_video_file
 from .flow_files import read_flow, write_flow
 from .images import decode_image, is_gray_file, read_image, write_image
 from .info import AudioTrack, SubtitleTrack, VideoInfo
+from .label_maps import read_labels, write_labels
 from .reader import open_video, probe
 from .tags import ColourTags
 from .writer import VideoWriter
@@ -27,7 +28,9 @@ __all__ = [
     "probe",
     "read_flow",
     "read_image",
+    "read_labels",
     "save_video",
     "write_flow",
     "write_image",
+    "write_labels",
 ]

@@ -81,8 +81,8 @@ SOURCES_OF_TASK = {
         *("flow_mix_sintel", "flow_mix_kitti"),
     ],
     "inpainting": ["scenes", "folder", "youtube_vos", "davis"],
-    "segmentation": ["scenes", "voc", "cityscapes", "label_folder"],
-    "matting": ["scenes", "matting_composites"],
+    "segmentation": ["scenes", "voc", "cityscapes", "coco_voc", "label_folder"],
+    "matting": ["scenes", "matting_composites", "video_mattes"],
     "super_resolution": [
         *("scenes", "photographs", "div2k", "flickr2k", "ost", "reds", "images", "df2k", "df2k_ost"),
     ],

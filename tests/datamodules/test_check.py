@@ -54,15 +54,10 @@ def read(path):
 
 # drawn, brought by a package, or made of others
 NOT_ON_DISK = {"scenes", "photographs", "folders", "flow_mix", "sr_mix"}
-# their sources say what is wrong with a folder, but the program does not know them yet
-NOT_YET = {
-    *("voc", "cityscapes", "label_folder", "matting_composites", "composition1k", "matting_folder", "videomatte"),
-    *("nus", "shaky_videos"),
-}
 
 
 def test_every_data_set_on_disk_can_be_checked():
-    assert set(all_layouts()) == (set(SOURCES) | set(EVALUATION_SETS)) - NOT_ON_DISK - NOT_YET
+    assert set(all_layouts()) == (set(SOURCES) | set(EVALUATION_SETS)) - NOT_ON_DISK
 
 
 def test_sound_set_gives_a_manifest_that_holds_against_itself(published, tmp_path, capsys):

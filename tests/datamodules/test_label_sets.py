@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,50 @@ def test_composites_obey_the_equation(tmp_path: Path) -> None:
     (tmp_path / "bg" / "street.jpg").unlink()
     with pytest.raises(DataError, match="0 backgrounds"):
         CompositedForegrounds(tmp_path)
+
+
+def coco(root: Path) -> Path:
+    """One image with a dog over a person, a crowd of dogs, and a category that VOC does not have."""
+    save(root / "val2017" / "000000000007.jpg", colours(40, 60))
+    save(root / "train2017" / "000000000007.jpg", colours(40, 60))
+    save(root / "train2017" / "000000000008.jpg", colours(40, 60))
+
+    def thing(category: int, shape: object, area: int, image: int = 7) -> dict[str, object]:
+        return {"image_id": image, "category_id": category, "segmentation": shape, "area": area}
+
+    # columns first: the two last ones
+    crowd = {"counts": [58 * 40, 2 * 40], "size": [40, 60]}
+    found = [
+        thing(1, [[2, 4, 12, 4, 12, 14, 2, 14]], 900),
+        thing(18, [[8, 4, 20, 4, 20, 14, 8, 14], [30, 30, 34, 30, 34, 34, 30, 34]], 136),
+        thing(18, crowd, 80),
+        thing(90, [[40, 0, 50, 0, 50, 40, 40, 40]], 400),
+        thing(1, [[0, 0, 30, 0, 30, 30, 0, 30]], 900, image=8),
+    ]
+    images = [{"id": number, "file_name": f"{number:012d}.jpg"} for number in (8, 7)]
+    (root / "annotations").mkdir()
+    for split, kept in (("train", images), ("val", images[1:])):
+        content = {"images": kept, "annotations": found}
+        (root / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
+    return root
+
+
+def test_coco_with_the_classes_of_voc(tmp_path: Path) -> None:
+    values = {"name": "coco_voc", "root": str(coco(tmp_path))}
+    expected = torch.zeros(40, 60, dtype=torch.int64)
+    expected[4:14, 2:8] = 15
+    expected[4:14, 8:12] = 255  # claimed by both
+    expected[4:14, 12:20] = expected[30:34, 30:34] = expected[:, 58:] = 12
+    video = create_evaluation_set(values, "segmentation")[0]
+    assert video.id == "000000000007"
+    assert torch.equal(video.truth["labels"][0], expected)
+    # one image has too little to learn from
+    assert len(create_source(parse_data(values), "segmentation").training()) == 1
+    smaller = create_evaluation_set({**values, "shorter": 20}, "segmentation")[0]
+    assert smaller.frames.shape == (1, 3, 20, 30)
+    assert smaller.truth["labels"].shape == (1, 20, 30)
+    with pytest.raises(ConfigError, match="crop or shorter, not both"):
+        create_evaluation_set({**values, "shorter": 20, "crop": 20}, "segmentation")
+    (tmp_path / "annotations" / "instances_val2017.json").write_text('{"images": 3}')
+    with pytest.raises(DataError, match="cannot read the annotations"):
+        create_evaluation_set(values, "segmentation")

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError
 from ...ops.pad import pad_to_multiple
 from ...weights import OfficialWeights
-from ..card import CheckpointLayout, ModelCard, PublishedResult
+from ..backbones import imagenet
+from ..card import BackboneWeights, CheckpointLayout, ModelCard, PublishedResult
 from ..layers.normalise import ImageNetNormalise
 from .contract import check_trimap, classes_of
 
@@ -220,6 +221,18 @@ def _from_flat(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed if _REFINER in renamed else _idle_refiner() | renamed
 
 
+def _from_vgg16(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's VGG16; the trimap's weights of the first convolution are zero."""
+    places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+    names = [f"layer{level}.{2 * number}" for level, count in enumerate(_CONVS, 1) for number in range(count)]
+    renamed = {}
+    for place, name in zip(places, names, strict=True):
+        weight = state[f"features.{place}.weight"]
+        renamed[f"backbone.encoder.{name}.weight"] = F.pad(weight, (0, 0, 0, 0, 0, 1)) if place == 0 else weight
+        renamed[f"backbone.encoder.{name}.bias"] = state[f"features.{place}.bias"]
+    return renamed
+
+
 _TABLE = "mmagic, README of its DIM model, Composition-1k"
 
 CARD = ModelCard(
@@ -239,6 +252,14 @@ CARD = ModelCard(
             trained_on="Adobe Deep Image Matting (Composition-1k training set)",
         )
         for stage in (1, 2, 3)
+    ),
+    backbones=(
+        BackboneWeights(
+            imagenet("vgg16-397923af.pth"),
+            "backbone.encoder.layer",
+            lambda options: bool(options["channels"] == 64),
+            _from_vgg16,
+        ),
     ),
     layouts=(
         CheckpointLayout("mmagic", {_ENCODER, _REFINER}.issubset, dict),

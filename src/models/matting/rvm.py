@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from ...core.errors import ConfigError
 from ...weights import OfficialWeights
-from ..card import CheckpointLayout, ModelCard
+from ..backbones import imagenet, without
+from ..card import BackboneWeights, CheckpointLayout, ModelCard
 from ..layers.conv_gru import ConvGRU
 from ..layers.mobilenet import MobileNetV3
 from ..layers.normalise import ImageNetNormalise
@@ -266,6 +267,17 @@ class _DeepGuidedFilter(nn.Module):
         return torch.unflatten(slope * fine + offset, 0, video.shape[:2])
 
 
+def _backbone(variant: str, filename: str) -> BackboneWeights:
+    # the pooled layers of MobileNetV3 and the classifiers have no use here
+    unused = ("classifier.",) if variant == "mobilenetv3" else ("fc.",)
+    return BackboneWeights(
+        imagenet(filename),
+        "backbone.",
+        lambda options: bool(options["variant"] == variant and options["width"] == 1),
+        lambda state: without(unused, state),
+    )
+
+
 CARD = ModelCard(
     name="rvm",
     task="matting",
@@ -285,6 +297,10 @@ CARD = ModelCard(
             trained_on="VideoMatte240K, Distinctions-646, Adobe Image Matting, YouTubeVIS, COCO, SPD",
         )
         for variant in ("mobilenetv3", "resnet50")
+    ),
+    backbones=(
+        _backbone("mobilenetv3", "mobilenet_v3_large-8738ca79.pth"),
+        _backbone("resnet50", "resnet50-0676ba61.pth"),
     ),
     layouts=(CheckpointLayout("official", {"project_mat.conv.weight", "aspp.aspp1.0.weight"}.issubset, dict),),
     proven=("parity", "official weights never seen"),

@@ -17,7 +17,9 @@ Kept from that code, because its published numbers depend on it:
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,13 +27,15 @@ from torch import Tensor, nn
 
 from ...core.errors import ConfigError
 from ...weights import OfficialWeights
-from ..card import CheckpointLayout, ModelCard, PublishedResult
+from ..backbones import imagenet, without
+from ..card import BackboneWeights, CheckpointLayout, ModelCard, PublishedResult
 from ..layers.mobilenet import V2_LOW, mobilenet_v2
 from ..layers.normalise import ImageNetNormalise
 from ..layers.resnet import BLOCKS, ResNet
 
 BACKBONES = ("mobilenet", *BLOCKS)
 _RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
+_MOBILENET_BLOCKS = 18
 Backbone = Literal["mobilenet", "resnet50", "resnet101"]
 OutputStride = Literal[8, 16]
 
@@ -328,7 +332,46 @@ def _from_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def _mobilenet(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's MobileNetV2 without its last convolution and its classifier."""
+    renamed = {}
+    for key, value in state.items():
+        kind, _, rest = key.partition(".")
+        index = int(rest.partition(".")[0])
+        if kind == "features" and index < _MOBILENET_BLOCKS:
+            level = "low_level_features" if index < V2_LOW else "high_level_features"
+            renamed[f"backbone.{level}.{rest}"] = value
+    return renamed
+
+
+def _backbone(name: str, filename: str) -> BackboneWeights:
+    def suits(options: Mapping[str, Any]) -> bool:
+        return bool(options["backbone"] == name and options["width"] == 1)
+
+    def resnet(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return without(("fc.",), state)
+
+    convert = _mobilenet if name == "mobilenet" else resnet
+    return BackboneWeights(imagenet(filename), "backbone.", suits, convert)
+
+
+def _options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Backbone and number of classes, from converted tensors."""
+    last = max(key for key in state if key.startswith("classifier.classifier.") and key.endswith(".weight"))
+    if "backbone.low_level_features.0.0.weight" in state:
+        backbone = "mobilenet"
+    else:
+        backbone = "resnet101" if "backbone.layer3.6.conv1.weight" in state else "resnet50"
+    return {"backbone": backbone, "num_classes": len(state[last])}
+
+
+_BACKBONES = (
+    _backbone("mobilenet", "mobilenet_v2-b0353104.pth"),
+    _backbone("resnet50", "resnet50-0676ba61.pth"),
+    _backbone("resnet101", "resnet101-63fe2227.pth"),
+)
 _VAINF = "github.com/VainF/DeepLabV3Plus-Pytorch, README"
+_TORCHVISION = "torchvision, metadata of its weights"
 _PAPER_PLUS = (
     "Chen et al.: Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation, ECCV 2018, "
     "https://arxiv.org/abs/1802.02611"
@@ -345,11 +388,22 @@ def _vainf_weights(model: str, backbone: str, data: str) -> OfficialWeights:
     )
 
 
+def _torchvision_weights(backbone: str, filename: str) -> OfficialWeights:
+    licence, trained_on = "BSD-3-Clause (torchvision)", "COCO 2017, the classes of VOC"
+    return replace(imagenet(filename), tag=f"{backbone}_coco", licence=licence, trained_on=trained_on)
+
+
 def _published(benchmark: str, backbone: str, value: float) -> PublishedResult:
     tag = f"{backbone}_{'voc' if benchmark == 'voc_val' else 'cityscapes'}"
     options: dict[str, object] = {} if backbone == "mobilenet" else {"backbone": backbone}
     options |= {} if benchmark == "voc_val" else {"num_classes": 19}
     return PublishedResult(benchmark, "miou", value, _VAINF, tag, options)
+
+
+def _options(backbone: str, stride: int) -> dict[str, object]:
+    """The options of a published DeepLabV3 that are not the defaults."""
+    options: dict[str, object] = {} if backbone == "resnet50" else {"backbone": backbone}
+    return options | ({} if stride == 8 else {"output_stride": stride})
 
 
 CARDS = (
@@ -366,6 +420,8 @@ CARDS = (
             *(_vainf_weights("deeplabv3plus", backbone, "cityscapes") for backbone in ("mobilenet", "resnet101")),
         ),
         layouts=(CheckpointLayout("VainF", lambda keys: _is_vainf(keys, plus=True), dict),),
+        backbones=_BACKBONES,
+        options_of=_options_of,
         published=(
             _published("voc_val", "mobilenet", 71.1),
             _published("voc_val", "resnet50", 77.2),
@@ -384,21 +440,27 @@ CARDS = (
         "https://arxiv.org/abs/1706.05587",
         tiny={"backbone": "mobilenet", "width": 0.25, "aspp_channels": 16},
         licence="MIT",
-        weights=tuple(_vainf_weights("deeplabv3", backbone, "voc") for backbone in BACKBONES),
+        weights=(
+            *(_vainf_weights("deeplabv3", backbone, "voc") for backbone in BACKBONES),
+            _torchvision_weights("resnet50", "deeplabv3_resnet50_coco-cd0a2569.pth"),
+            _torchvision_weights("resnet101", "deeplabv3_resnet101_coco-586e9e4e.pth"),
+        ),
         layouts=(
             CheckpointLayout("VainF", lambda keys: _is_vainf(keys, plus=False), dict),
             CheckpointLayout("torchvision", _is_torchvision, _from_torchvision),
         ),
-        published=tuple(
-            PublishedResult(
-                "voc_val",
-                "miou",
-                value,
-                _VAINF,
-                f"{backbone}_voc",
-                {"output_stride": 16} | ({} if backbone == "resnet50" else {"backbone": backbone}),
-            )
-            for backbone, value in (("mobilenet", 70.1), ("resnet50", 76.9), ("resnet101", 77.3))
+        backbones=_BACKBONES,
+        options_of=_options_of,
+        published=(
+            *(
+                PublishedResult("voc_val", "miou", value, _VAINF, f"{backbone}_voc", _options(backbone, 16))
+                for backbone, value in (("mobilenet", 70.1), ("resnet50", 76.9), ("resnet101", 77.3))
+            ),
+            *(
+                PublishedResult("coco_voc_val", metric, value, _TORCHVISION, f"{backbone}_coco", _options(backbone, 8))
+                for backbone, miou in (("resnet50", 66.4), ("resnet101", 67.4))
+                for metric, value in (("miou", miou), ("pixel_accuracy", 92.4))
+            ),
         ),
         proven=("parity", "official weights never seen"),
     ),
