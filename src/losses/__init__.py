@@ -8,6 +8,7 @@ from .laplacian import LaplacianPyramidLoss, laplacian_pyramid_loss
 from .matting import AlphaLoss, BinarySegmentationLoss, CoherenceLoss, CompositionalLoss, VisibleL1Loss
 from .perceptual import PerceptualLoss, StyleLoss
 from .pixel import CharbonnierLoss, L1Loss
+from .recycle import RecycleAdversarialLoss, RecycleReconstructionLoss, recycle_samples
 from .segmentation import CrossEntropyLoss, FocalLoss
 from .stabilization import CycleLoss, PathAccelerationLoss, PathDistanceLoss, SteadyMotionLoss
 from .total_variation import TotalVariationLoss
@@ -32,6 +33,8 @@ __all__ = [
     "PathAccelerationLoss",
     "PathDistanceLoss",
     "PerceptualLoss",
+    "RecycleAdversarialLoss",
+    "RecycleReconstructionLoss",
     "RelativisticAdversarialLoss",
     "SequenceFlowLoss",
     "SteadyMotionLoss",
@@ -40,4 +43,5 @@ __all__ = [
     "VisibleL1Loss",
     "WeightedSum",
     "laplacian_pyramid_loss",
+    "recycle_samples",
 ]
