@@ -24,9 +24,9 @@ class StyleTask(GanModule):
     * ``judges``, the domain that each discriminator judges by its name, and ``judged(outputs, batch, name)``, its real
       and made samples.
 
-    Only what losses with a weight and discriminators ask for is computed: terms name it with ``reads`` or ``of``; a term
-    of weight 0 is measured where its outputs are there anyway. A term with the attribute ``motion`` has videos moved by
-    it.
+    Only what losses with a weight and discriminators ask for is computed: terms name it with ``reads`` or ``of``; a
+    term of weight 0 is measured where its outputs are there anyway. A term with the attribute ``motion`` has videos
+    moved by it.
 
     Raises:
         ConfigError: the network brings none of this (a baseline, or a single generator), or a discriminator has a name
