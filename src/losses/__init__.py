@@ -7,11 +7,13 @@ from .flow import MultiScaleEndPointLoss, MultiScaleRobustLoss, SequenceFlowLoss
 from .inpainting import MaskedL1Loss
 from .laplacian import LaplacianPyramidLoss, laplacian_pyramid_loss
 from .matting import AlphaLoss, BinarySegmentationLoss, CoherenceLoss, CompositionalLoss, VisibleL1Loss
-from .perceptual import PerceptualLoss, StyleLoss
+from .perceptual import PerceptualLoss, StyleLoss, StyleMomentsLoss
 from .pixel import CharbonnierLoss, L1Loss
-from .recycle import RecycleAdversarialLoss, RecycleReconstructionLoss, recycle_samples
+from .recycle import RecycleAdversarialLoss, RecycleReconstructionLoss
 from .segmentation import CrossEntropyLoss, FocalLoss
 from .stabilization import CycleLoss, PathAccelerationLoss, PathDistanceLoss, SteadyMotionLoss
+from .statistics import PatchStatisticsLoss, StructureLoss
+from .temporal import SyntheticWarpLoss, TemporalWarpLoss
 from .total_variation import TotalVariationLoss
 from .weighted_sum import WeightedSum
 
@@ -33,6 +35,7 @@ __all__ = [
     "MultiScaleEndPointLoss",
     "MultiScaleRobustLoss",
     "OutputTemporalLoss",
+    "PatchStatisticsLoss",
     "PathAccelerationLoss",
     "PathDistanceLoss",
     "PerceptualLoss",
@@ -41,10 +44,13 @@ __all__ = [
     "RelativisticAdversarialLoss",
     "SequenceFlowLoss",
     "SteadyMotionLoss",
+    "StructureLoss",
     "StyleLoss",
+    "StyleMomentsLoss",
+    "SyntheticWarpLoss",
+    "TemporalWarpLoss",
     "TotalVariationLoss",
     "VisibleL1Loss",
     "WeightedSum",
     "laplacian_pyramid_loss",
-    "recycle_samples",
 ]

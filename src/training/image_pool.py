@@ -1,4 +1,4 @@
-"""A store of images that a generator made earlier, from which discriminators learn too."""
+"""A store of samples that a generator made earlier, from which discriminators learn too."""
 
 from __future__ import annotations
 

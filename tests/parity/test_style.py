@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from framewright.losses import AdversarialLoss, RecycleAdversarialLoss, RecycleReconstructionLoss, recycle_samples
+from framewright.losses import AdversarialLoss, RecycleAdversarialLoss, RecycleReconstructionLoss
 from framewright.models.registry import create_model
 from framewright.models.style.recycle_gan import RecycleGAN
 from torch import Tensor, nn
@@ -103,9 +103,9 @@ def test_official_losses_of_recycle_gan(assets: Path) -> None:
         return (torch.from_numpy(np.stack(frames, 1)).float() + 1) / 2
 
     batch = {"a": triplet(50), "b": triplet(60)}
-    outputs = net.training_outputs(batch["a"], batch["b"], cycle=True)
+    outputs = net.training_outputs(batch["a"], batch["b"], ("cycle_a", "cycle_b"))
     for name, judge in judges.items():
-        real, made = recycle_samples(outputs, batch, name)
+        real, made = net.judged(outputs, batch, name)
         outputs[f"scores_{name}"] = judge(made)
         real_scores = judge(real)
         each = [

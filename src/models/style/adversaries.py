@@ -17,7 +17,8 @@ from ...core.errors import ConfigError
 from ...ops.pad import pad_to_multiple
 from ..card import CheckpointLayout, ModelCard
 
-_DOWNS = {"unet_128": 7, "unet_256": 8}
+NetP = Literal["unet_32", "unet_64", "unet_128", "unet_256"]
+_DOWNS = {"unet_32": 5, "unet_64": 6, "unet_128": 7, "unet_256": 8}
 
 
 def init_weights(module: nn.Module) -> None:
@@ -60,18 +61,19 @@ class UnetPredictor(nn.Module):
     """Predicts the third of three frames (41,828,739 parameters as ``unet_128``, 54,412,675 as ``unet_256``).
 
     Args:
-        which_model_netP: ``"unet_128"`` or ``"unet_256"``: the size at whose deepest level one pixel is left.
+        which_model_netP: ``"unet_128"`` or ``"unet_256"``: the size at whose deepest level one pixel is left;
+            ``"unet_32"`` and ``"unet_64"``, with fewer levels, are not official.
         ngf: channels of the first convolution.
 
     Raises:
         ConfigError: an option out of range.
     """
 
-    def __init__(self, which_model_netP: Literal["unet_128", "unet_256"] = "unet_128", ngf: int = 64) -> None:
+    def __init__(self, which_model_netP: NetP = "unet_128", ngf: int = 64) -> None:
         super().__init__()
         if which_model_netP not in _DOWNS or ngf < 1:
             raise ConfigError(
-                f"a predictor is 'unet_128' or 'unet_256', with ngf of at least 1, got {which_model_netP!r} and {ngf}"
+                f"a predictor is one of {', '.join(_DOWNS)}, with ngf of at least 1, got {which_model_netP!r} and {ngf}"
             )
         downs = _DOWNS[which_model_netP]
         self.multiple = 2**downs
@@ -101,16 +103,18 @@ class PatchGAN(nn.Module):
     Args:
         ndf: channels of the first convolution.
         n_layers: convolutions that halve the size.
+        input_nc: channels of the input: 3 for images, 9 for three consecutive frames at once.
 
     Raises:
         ConfigError: an option out of range.
     """
 
-    def __init__(self, ndf: int = 64, n_layers: int = 3) -> None:
+    def __init__(self, ndf: int = 64, n_layers: int = 3, input_nc: int = 3) -> None:
         super().__init__()
-        if ndf < 1 or n_layers < 1:
-            raise ConfigError(f"ndf and n_layers must be at least 1, got {ndf} and {n_layers}")
-        layers: list[nn.Module] = [nn.Conv2d(3, ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
+        if min(ndf, n_layers, input_nc) < 1:
+            raise ConfigError(f"ndf, n_layers and input_nc must be at least 1, got {ndf}, {n_layers} and {input_nc}")
+        self.input_nc = input_nc
+        layers: list[nn.Module] = [nn.Conv2d(input_nc, ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
         inner = ndf
         for place in range(1, n_layers + 1):
             outer = ndf * min(2**place, 8)
@@ -122,13 +126,13 @@ class PatchGAN(nn.Module):
         init_weights(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Images ``(B, 3, H, W)`` in [0, 1] -> scores ``(B, 1, h, w)``, about an eighth of the size.
+        """Images ``(B, input_nc, H, W)`` in [0, 1] -> scores ``(B, 1, h, w)``, about an eighth of the size.
 
         Raises:
             ValueError: another shape.
         """
-        if image.dim() != 4 or image.shape[1] != 3:
-            raise ValueError(f"this discriminator judges images (B, 3, H, W), got {tuple(image.shape)}")
+        if image.dim() != 4 or image.shape[1] != self.input_nc:
+            raise ValueError(f"this discriminator judges images (B, {self.input_nc}, H, W), got {tuple(image.shape)}")
         scores: Tensor = self.model(image * 2 - 1)
         return scores
 
@@ -152,7 +156,8 @@ def _is_patchgan(keys: set[str]) -> bool:
 
 def _patchgan_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     layers = sum(key.endswith(".weight") for key in state) - 2
-    return {"ndf": state["model.0.weight"].shape[0], "n_layers": layers}
+    first = state["model.0.weight"]
+    return {"ndf": first.shape[0], "n_layers": layers, "input_nc": first.shape[1]}
 
 
 _PIX2PIX = (

@@ -10,7 +10,7 @@ result is cut, the predictor's input is padded by repeating the edge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import torch
@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 from ...core.errors import ConfigError
 from ..card import CheckpointLayout, ModelCard
-from .adversaries import UnetPredictor, init_weights
+from .adversaries import NetP, UnetPredictor, init_weights
 from .contract import FrameStyle, StyledVideo, check_video
 
 Direction = Literal["ab", "ba"]
-NetP = Literal["unet_128", "unet_256"]
 
 
 class _ResnetBlock(nn.Module):
@@ -96,6 +95,8 @@ class RecycleGAN(nn.Module):
 
     takes_reference = False
     recurrent = False
+    #: the domain that each discriminator judges
+    judges: Mapping[str, str] = {"D_A": "b", "D_B": "a"}
 
     def __init__(self, direction: Direction = "ab", n_blocks: int = 6, ngf: int = 64, netP: NetP = "unet_128") -> None:
         super().__init__()
@@ -110,21 +111,21 @@ class RecycleGAN(nn.Module):
         return styled
 
     def training_outputs(
-        self, a: Tensor, b: Tensor, *, cycle: bool = False, identity: bool = False
+        self, a: Tensor, b: Tensor, wanted: Collection[str] = (), motion: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """All that the losses need of two triplets.
+        """What the losses need of two triplets.
 
         Args:
             a, b: ``(B, 3, 3, H, W)`` in [0, 1], three consecutive frames of each domain; they need not belong together.
-            cycle: also ``cycle_a`` and ``cycle_b``.
-            identity: also ``identity_a`` and ``identity_b``.
+            wanted: names of the outputs that are read; ``cycle_x`` and ``identity_x`` are only made for that.
+            motion: not used.
 
         Returns:
             For each domain X, images in [0, 1]: ``fake_x`` ``(B, 3, 3, H, W)``, the first two frames translated into
-            X and the third predicted from them; ``predicted_x`` ``(B, 3, H, W)``, the third real frame predicted from
-            the first two; ``recycled_x``, the third frame predicted in the other domain and translated back;
-            ``cycle_x`` ``(B, 2, 3, H, W)``, the first two frames there and back; ``identity_x``, the first two frames
-            through the generator that makes X.
+            X and the third predicted from them; ``predicted_x`` ``(B, 1, 3, H, W)``, the third real frame predicted
+            from the first two; ``recycled_x`` ``(B, 1, 3, H, W)``, the third frame predicted in the other domain and
+            translated back; ``cycle_x`` ``(B, 2, 3, H, W)``, the first two frames there and back; ``identity_x``, the
+            first two frames through the generator that makes X.
 
         Raises:
             ValueError: no triplets.
@@ -140,15 +141,30 @@ class RecycleGAN(nn.Module):
         )
         for own, other, real, there, back, predict, predict_there in sides:
             made = there(real[:, :2]).video
-            third = predict_there(made)
-            outputs[f"fake_{other}"] = torch.cat((made, third[:, None]), 1)
-            outputs[f"recycled_{own}"] = back.stylise(third)
-            outputs[f"predicted_{own}"] = predict(real[:, :2])
-            if cycle:
+            third = predict_there(made)[:, None]
+            outputs[f"fake_{other}"] = torch.cat((made, third), 1)
+            outputs[f"recycled_{own}"] = back(third).video
+            outputs[f"predicted_{own}"] = predict(real[:, :2])[:, None]
+            if f"cycle_{own}" in wanted:
                 outputs[f"cycle_{own}"] = back(made).video
-            if identity:
+            if f"identity_{own}" in wanted:
                 outputs[f"identity_{own}"] = back(real[:, :2]).video
         return outputs
+
+    def judged(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
+        """What the discriminator ``"D_A"`` (of domain B) or ``"D_B"`` (of domain A) sees.
+
+        The mean over all is the discriminator's loss as the official code has it. (It makes one backward pass for
+        each of the four, so that its gradient is four times as large; Adam is indifferent to that.)
+
+        Returns:
+            Real and made images ``(4 B, 3, H, W)``: frames 0, 1, 2 and 2 again; translated 0, translated 1, predicted
+            from these, predicted from real frames.
+        """
+        domain = self.judges[name]
+        real, fake = batch[domain], outputs[f"fake_{domain}"]
+        made = torch.cat((*fake.unbind(1), outputs[f"predicted_{domain}"][:, 0]))
+        return torch.cat((*real.unbind(1), real[:, 2])), made
 
 
 def build_recycle_gan(
@@ -161,7 +177,7 @@ def build_recycle_gan(
             generator it only records which of the two official files (``net_G_A``, ``net_G_B``) it is.
         n_blocks: residual blocks of a generator, 6 or 9 in the official scripts.
         ngf: channels of the first convolutions.
-        netP: ``"unet_128"`` or ``"unet_256"``; None for one generator.
+        netP: the predictors, ``"unet_128"`` or ``"unet_256"``; None for one generator.
 
     Raises:
         ConfigError: an option out of range.
