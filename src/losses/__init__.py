@@ -1,6 +1,7 @@
 """Loss terms: modules called ``term(outputs, batch)`` that return one scalar, and their weighted sum."""
 
 from .adversarial import AdversarialLoss, RelativisticAdversarialLoss
+from .coherence import FeatureTemporalLoss, OutputTemporalLoss
 from .distillation import MaskedDistillationLoss
 from .flow import MultiScaleEndPointLoss, MultiScaleRobustLoss, SequenceFlowLoss
 from .inpainting import MaskedL1Loss
@@ -25,6 +26,7 @@ __all__ = [
     "CompositionalLoss",
     "CrossEntropyLoss",
     "CycleLoss",
+    "FeatureTemporalLoss",
     "FocalLoss",
     "L1Loss",
     "LaplacianPyramidLoss",
@@ -32,6 +34,7 @@ __all__ = [
     "MaskedL1Loss",
     "MultiScaleEndPointLoss",
     "MultiScaleRobustLoss",
+    "OutputTemporalLoss",
     "PatchStatisticsLoss",
     "PathAccelerationLoss",
     "PathDistanceLoss",
