@@ -72,8 +72,8 @@ def painted_name(texture: str, appearance: str) -> str:
     """
     if appearance not in APPEARANCES:
         raise ConfigError(
-            f"scenes: unknown appearance {appearance!r}{nearest(appearance, APPEARANCES)}; expected one of "
-            f"{', '.join(APPEARANCES)}"
+            f"scenes: unknown appearance {appearance!r}; expected one of {', '.join(APPEARANCES)}"
+            f"{nearest(appearance, APPEARANCES)}"
         )
     return f"{texture}{SEPARATOR}{appearance}"
 
