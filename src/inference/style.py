@@ -22,6 +22,10 @@ from .method import Chunk, Context
 from .pairs import batches
 
 
+#: name of the extra ``(T,)`` by which whoever knows the cuts of a video marks the first frame of each scene
+SHOT_START = "shot_start"
+
+
 class StyleOptions(Section):
     """How a style network is run over a video.
 
@@ -77,9 +81,10 @@ def style_chunks(
 ) -> Iterator[Chunk]:
     """Yield all frames in another style, as many and as large.
 
-    A recurrent network keeps its state over a scene and begins anew with the next one; others see no cuts. The result
-    depends on the position in the video and on the pixel budget, never on how the video was cut into chunks, and memory
-    does not depend on its length.
+    A recurrent network keeps its state over a scene and begins anew with the next one; others see no cuts. Where chunks
+    have ``extras["shot_start"]`` cuts are where that says, elsewhere they are looked for. The result depends on the
+    position in the video and on the pixel budget, never on how the video was cut into chunks, and memory does not
+    depend on its length.
 
     Args:
         net: style network on ``context.device``, in eval mode (:mod:`framewright.models.style.contract`).
@@ -132,7 +137,8 @@ def _reference(net: nn.Module, context: Context, name: str, options: StyleOption
 def _frames(chunks: Iterable[Chunk], video: str, detector: CutDetector | None) -> Iterator[_Frame]:
     size: torch.Size | None = None
     for chunk in chunks:
-        for image in chunk.frames:
+        marks = chunk.extras.get(SHOT_START)
+        for place, image in enumerate(chunk.frames):
             if size is not None and image.shape != size:
                 raise DataError(
                     f"the frames of the video {video!r} change their size from {size[2]}x{size[1]} to "
@@ -140,8 +146,10 @@ def _frames(chunks: Iterable[Chunk], video: str, detector: CutDetector | None) -
                 )
             starts = size is None
             size = image.shape
-            # a frame must be looked at even where it is the first, so that the second has one before it
-            cut = detector is not None and detector.push(image)
+            if detector is None:
+                cut = False
+            else:
+                cut = detector.push(image) if marks is None else bool(marks[place])
             yield _Frame(image, starts or cut)
 
 

@@ -85,6 +85,11 @@ def test_a_cut_in_the_middle_resets_the_state(tmp_path: Path) -> None:
     assert net.references == [(1, 1, 3, 20, 30)] * 2
     for size in (1, 2, 5):
         assert torch.equal(styled(Counter(), video, size, reference=reference), made)
+    marks = torch.zeros(9, dtype=torch.bool)
+    marks[6] = True  # whoever knows the cuts is believed
+    method = NetworkMethod("test", Counter(), options=engine_options("style", {"reference": reference}, "test"))
+    told = torch.cat([c.frames for c in method.process(chunked(video, 4, extras={"shot_start": marks}), CONTEXT)])
+    assert (told[:, 0, 0, 0] * 10).round().tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2]
     whole = styled(Counter(), video, reference=reference, cuts=False)
     assert (whole[:, 0, 0, 0] * 10).round().tolist() == list(range(9))
 
