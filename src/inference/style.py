@@ -21,7 +21,6 @@ from .cuts import CHANGE, CutDetector
 from .method import Chunk, Context
 from .pairs import batches
 
-
 #: name of the extra ``(T,)`` by which whoever knows the cuts of a video marks the first frame of each scene
 SHOT_START = "shot_start"
 

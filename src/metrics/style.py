@@ -91,7 +91,7 @@ class GramStyle(VideoMetric):
         identity = {"net": self.net, "weights": self._network.sha256, "reference": _identity(reference)}
         wanted = pair.truth.get("gram_reference", identity, lambda: self._mean(reference))
         values = []
-        for frame in pair.prediction.split(1):
+        for frame in torch.split(pair.prediction, 1):
             differences = [
                 (gram - aim[None]).square().mean(dtype=torch.float64)
                 for gram, aim in zip(self._grams(frame), wanted.values(), strict=True)
@@ -100,7 +100,7 @@ class GramStyle(VideoMetric):
         return torch.stack(values)
 
     def _mean(self, reference: Tensor) -> Tensors:
-        per_frame = [self._grams(frame) for frame in reference.split(1)]
+        per_frame = [self._grams(frame) for frame in torch.split(reference, 1)]
         means = (torch.cat(layer).mean(0) for layer in zip(*per_frame, strict=True))
         return {str(place): mean for place, mean in enumerate(means)}
 
@@ -136,7 +136,7 @@ class ColourDistance(VideoMetric):
         """
         self.check(pair)
         aim = _moments(_colours(reference_of(self, pair)))
-        return torch.stack([_wasserstein(_moments(_colours(frame)), aim) for frame in pair.prediction.split(1)])
+        return torch.stack([_wasserstein(_moments(_colours(frame)), aim) for frame in torch.split(pair.prediction, 1)])
 
 
 def _colours(frames: Tensor) -> Tensor:
@@ -156,7 +156,8 @@ def _wasserstein(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) ->
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     common = torch.linalg.eigvalsh(root @ cov2 @ root).clamp(min=0).sqrt().sum()
     square = (mean1 - mean2).square().sum() + cov1.trace() + cov2.trace() - 2 * common
-    return square.clamp(min=0).sqrt()
+    distance: Tensor = square.clamp(min=0).sqrt()
+    return distance
 
 
 class StyledPSNR(PSNR):

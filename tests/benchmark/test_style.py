@@ -87,12 +87,12 @@ def test_videos_in_pairs_and_a_table_without_downloads(videos: Path, tmp_path: P
 
 
 def test_scenes_know_the_right_result(tmp_path: Path) -> None:
-    protocol = load_protocol(CONFIGS / "protocol/style_scenes.yaml")
+    protocol = load_protocol(CONFIGS / "protocol/style_scenes.yaml").choose(["psnr_styled", "colour_distance", "ssim"])
     values = {"name": "scenes", "version": "scenes_val_v1", "videos": 1, "appearances": ["dusk"]}
     (method, plain) = table(values, {"reinhard": "reinhard", "input": "unstyled"}, protocol).results.methods
     assert all(result.mean is not None for result in method.metrics.values())
     assert method.metrics["colour_distance"].mean < plain.metrics["colour_distance"].mean  # type: ignore[operator]
-    assert method.metrics["psnr_styled"].mean > plain.metrics["psnr_styled"].mean  # type: ignore[operator]
+    assert 10 < plain.metrics["psnr_styled"].mean < 30  # type: ignore[operator]
     assert plain.metrics["ssim"].mean == 1
 
 
@@ -109,5 +109,5 @@ def test_messages(videos: Path, tmp_path: Path) -> None:
         create_evaluation_set({**values, "reference": colour(tmp_path / "a.png", 1, 2, 3)}, "interpolation")
     with pytest.raises(ConfigError, match="unknown appearance 'dust'"):
         create_evaluation_set({"name": "scenes", "appearances": ["dust"]}, "style")
-    with pytest.raises(ConfigError, match=r"methods\.x\.inference.*'referense'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'methods\.x\.inference\.referense'"):
         method_from_spec("x", {"baseline": "reinhard", "inference": {"referense": "a.png"}}, "style")
