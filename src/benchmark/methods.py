@@ -13,7 +13,7 @@ from torch import nn
 
 from ..core.config import Section, parse_section
 from ..core.errors import ConfigError, nearest
-from ..inference import FolderMethod, Method, NetworkMethod, engine_options
+from ..inference import FolderMethod, Method, NetworkMethod, StyleOptions, engine_options
 from ..models.card import ModelCard, PublishedResult
 from ..models.registry import ModelInfo, create_model, get_card, list_models, load_model, model_info
 
@@ -33,7 +33,7 @@ class MethodSpec(Section):
         options: constructor options of a network or baseline.
         parts: weights of contained networks, by argument.
         inference: how the network is run over a video, options of the task's engine (inpainting:
-            :class:`framewright.inference.InpaintingOptions`).
+            :class:`framewright.inference.InpaintingOptions`, style: :class:`framewright.inference.StyleOptions`).
     """
 
     network: str | None = None
@@ -205,7 +205,7 @@ def _network_method(name: str, net: nn.Module, source: str, inference: Section |
             "options": repr(sorted(info.options.items())),
             "weights": info.weights_sha256,
             "parts": {argument: asdict(part) for argument, part in sorted(info.parts.items())},
-            "inference": None if inference is None or usual else inference.model_dump(mode="json"),
+            "inference": None if inference is None or usual else _identity(inference),
         }
     return NetworkMethod(
         name,
@@ -216,6 +216,11 @@ def _network_method(name: str, net: nn.Module, source: str, inference: Section |
         published=_published(card, info) if usual else (),
         options=inference,
     )
+
+
+def _identity(inference: Section) -> dict[str, Any]:
+    """What a result depends on: the options, and what the files hold that they name."""
+    return inference.identity() if isinstance(inference, StyleOptions) else inference.model_dump(mode="json")
 
 
 def _published(card: ModelCard, info: ModelInfo) -> tuple[PublishedResult, ...]:
