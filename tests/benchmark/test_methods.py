@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from framewright.benchmark import method_from_spec
-from framewright.benchmark.methods import recognise
 from framewright.core.errors import ConfigError, WeightsError
 from framewright.core.files import sha256_file
 from framewright.inference import FolderMethod, NetworkMethod
+from framewright.inference.specs import recognise
 from framewright.models import registry
 
 TASK = "interpolation"
