@@ -22,9 +22,8 @@ from .network import NetworkMethod, engine_options
 RUN_WEIGHTS = "weights.safetensors"
 
 
-class MethodSpec(Section):
-    """One method of a benchmark or of a pipeline's stage; exactly one of ``network``, ``run``, ``baseline``, ``folder`` and, alone,
-    ``weights`` says what it is.
+class MethodFields(Section):
+    """What can be said about a method.
 
     Attributes:
         network: name of a registered network, with ``weights`` (path or official tag) and ``options``.
@@ -46,6 +45,12 @@ class MethodSpec(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     parts: dict[str, str] = Field(default_factory=dict)
     inference: dict[str, Any] = Field(default_factory=dict)
+
+
+class MethodSpec(MethodFields):
+    """One method of a benchmark or of a pipeline's stage; exactly one of ``network``, ``run``, ``baseline``, ``folder``
+    and, alone, ``weights`` says what it is.
+    """
 
     @model_validator(mode="after")
     def _one_kind(self) -> MethodSpec:

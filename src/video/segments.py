@@ -187,7 +187,7 @@ def _copy(
     time_base: Fraction,
     keep: Sequence[Kind],
 ) -> dict[int, int]:
-    """Write the joined file; returns how many packets each stream got. ``stamps`` ends with that after the last frame."""
+    """Write the joined file; returns the packets of each stream; ``stamps`` holds the end of the last frame too."""
     import av
 
     # a little sound before time 0 (the start-up of AAC) must not move everything else

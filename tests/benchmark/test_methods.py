@@ -116,7 +116,7 @@ def test_contradictions_are_named(spec: object, message: str) -> None:
 
 
 def test_networks_of_another_task_are_refused() -> None:
-    with pytest.raises(ConfigError, match="'rife' is a network for interpolation, this benchmark is about matting"):
+    with pytest.raises(ConfigError, match="'rife' is a network for interpolation, expected one for matting"):
         method_from_spec("x", {"network": "rife", "weights": "a"}, "matting")
 
 
