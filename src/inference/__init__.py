@@ -10,6 +10,7 @@ from .method import Chunk, Context, Method, chunked
 from .network import NetworkMethod, engine_options
 from .segmentation import SegmentationOptions, segment_chunks
 from .stabilization import StabilizationOptions, stabilize_chunks, stabilize_file
+from .style import StyleOptions, style_chunks
 from .super_resolution import SuperResolutionOptions, split_scales, super_resolution_chunks
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "NetworkMethod",
     "SegmentationOptions",
     "StabilizationOptions",
+    "StyleOptions",
     "SuperResolutionOptions",
     "chunked",
     "engine_options",
@@ -36,5 +38,6 @@ __all__ = [
     "split_scales",
     "stabilize_chunks",
     "stabilize_file",
+    "style_chunks",
     "super_resolution_chunks",
 ]
