@@ -120,18 +120,20 @@ def edit(values: Mapping[str, Any], group: Group | None = None) -> list[Path]:
         pipeline = build_pipeline(config.preset, config.stages)
         with open_video(source) as reader:
             pipeline.check(reader)
-            print(f"{config.preset} on {device}")
-            print("\n".join(f"  {line}" for line in pipeline.describe(reader.probe())))
-            print(f"          {target}, {encoding.codec} {encoding.format}")
+            plan = pipeline.describe(reader.probe())
+        plan.append(f"        {target}: {encoding.codec} {encoding.format}")
+        print(f"{config.preset} on {device}")
+        print("\n".join(f"  {line}" for line in plan))
         if config.dry_run:
             continue
         settings = Settings(device, config.precision, config.compile, source.stem)
-        _run(config, pipeline, source, target, settings, encoding)
+        run = _run(config, pipeline, source, target, settings, encoding)
+        _show(config, run, plan)
         written.append(target)
     return written
 
 
-def _run(config: EditSection, pipeline: Any, source: Path, target: Path, settings: Any, encoding: Any) -> None:
+def _run(config: EditSection, pipeline: Any, source: Path, target: Path, settings: Any, encoding: Any) -> Any:
     from ..pipeline import Execution, run_pipeline
 
     with _Bar(config.progress, source.name) as bar:
@@ -142,6 +144,20 @@ def _run(config: EditSection, pipeline: Any, source: Path, target: Path, setting
         f"{target}: {run.frames} frames of {run.size[1]}x{run.size[0]}, {new} of them made in {run.seconds:.1f} s "
         f"({new / run.seconds:.1f} frames/s)"
     )
+    return run
+
+
+def _show(config: EditSection, run: Any, plan: Sequence[str]) -> None:
+    from ..pipeline.report import write_preview, write_report
+
+    if config.preview is not None:
+        preview = run.target.with_name(f"{run.target.stem}_preview.mp4")
+        write_preview(run, config.preview, preview)
+        print(f"preview: {preview}")
+    if config.report:
+        page = run.target.with_name(f"{run.target.stem}_report.html")
+        write_report(run, plan, page)
+        print(f"report:  {page}")
 
 
 def places(config: EditSection) -> list[tuple[Path, Path]]:

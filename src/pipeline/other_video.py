@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -62,14 +61,9 @@ class Pictures:
         assert self._reader is not None
         return to_float(self._reader.get([number % len(self._reader)]))[0]
 
-    def clip(self, most: int) -> Tensor:
-        """At most so many frames ``(T, 3, H, W)``, evenly over the whole."""
-        count = min(len(self), most)
-        return torch.stack([self.frame(round(i * (len(self) - 1) / max(count - 1, 1))) for i in range(count)])
-
 
 def cover(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """A picture ``(3, h, w)`` enlarged or reduced until it covers ``size`` (height, width), and cut about its centre."""
+    """A picture ``(3, h, w)`` scaled until it covers ``size`` (height, width), and cut about its centre."""
     height, width = size
     factor = max(height / picture.shape[1], width / picture.shape[2])
     scaled = (max(height, round(picture.shape[1] * factor)), max(width, round(picture.shape[2] * factor)))

@@ -136,6 +136,10 @@ def build_pipeline(name: str, stages: Mapping[str, Any]) -> Pipeline:
         raise ConfigError(f"the preset {name!r} has no stage that is switched on")
     built = _without_idle(built)
     _check_wiring(built)
+    rate = 1
+    for stage in built:
+        stage.rate = rate
+        rate *= stage.factor
     return Pipeline(name, tuple(built))
 
 

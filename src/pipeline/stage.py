@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ..core.config import Section, parse_section
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, WeightsError
 from ..inference.method import Chunk, Context
-from ..inference.specs import MethodFields, MethodSpec, method_from_spec
+from ..inference.specs import RUN_WEIGHTS, MethodFields, MethodSpec, method_from_spec
 from ..models.card import ModelCard
 from ..models.registry import get_card, list_models
 
@@ -103,8 +103,11 @@ class Chosen:
                 # the same words as for a benchmark
                 method_from_spec(task, spec, task, where)
             self.card = get_card(name)
-        elif not Path(spec.get("run") or spec["weights"]).expanduser().exists():
-            raise ConfigError(f"{where}: there is no {spec.get('run') or spec['weights']!r}")
+        else:
+            place = Path(spec.get("run") or spec["weights"]).expanduser()
+            if not place.exists():
+                raise ConfigError(f"{where}: there is no {str(place)!r}")
+            self.card = _card_of(place, task, where)
         if self.card is not None and self.card.baseline and defaults:
             spec["options"] = {**defaults, **spec.get("options", {})}
         if inference and "inference" not in spec:
@@ -117,12 +120,19 @@ class Chosen:
         """Whether it needs no weights."""
         return self.card is not None and self.card.baseline
 
+    def attribute(self, name: str, default: Any) -> Any:
+        """An attribute of the network where it is built, else of its class where that has it."""
+        known = self._method.net if self._method is not None else self.card.build if self.card is not None else None
+        return getattr(known, name, default)
+
     def used(self) -> Used:
         """What it is, without loading anything."""
         options = ", ".join(f"{key}={value}" for key, value in self.spec.get("options", {}).items())
         shown = f" ({options})" if options else ""
-        if self.card is None:
-            return Used(f"{self.task} network of its own training{shown}", self.spec.get("run") or self.spec["weights"])
+        if "network" not in self.spec and not self.baseline:
+            name = self.card.name if self.card is not None else f"{self.task} network"
+            return Used(f"{name}{shown}", self.spec.get("run") or self.spec["weights"], "of your own training")
+        assert self.card is not None
         if self.card.baseline:
             return Used(f"{self.card.name}{shown}")
         tag = self.spec.get("weights")
@@ -152,6 +162,25 @@ class Chosen:
         return [Path(name).expanduser() for name in named if name is not None and Path(name).expanduser().exists()]
 
 
+def _card_of(place: Path, task: str, where: str) -> ModelCard | None:
+    """The card of a weight file of ours or a run folder, from its header; None where that does not say it."""
+    file = place / RUN_WEIGHTS if place.is_dir() else place
+    if file.suffix != ".safetensors" or not file.is_file():
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), "pt") as opened:
+            name = (opened.metadata() or {}).get("framewright.model")
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{where}: {str(file)!r} is not a readable weight file: {error}") from error
+    if name is not None and name in list_models() and name not in list_models(task):
+        raise ConfigError(
+            f"{where}: {str(place)!r} holds {name!r}, a network for {get_card(name).task}, not for {task}"
+        )
+    return get_card(name) if name in list_models(task) else None
+
+
 class Stage(ABC):
     """One step of a pipeline.
 
@@ -166,6 +195,7 @@ class Stage(ABC):
         keeps: extras of earlier stages stay true of its frames (it moves and resizes nothing).
         factor: frames out for each pair of neighbours in (retiming), else 1.
         prepares: it looks through the whole video once before anything is written.
+        rate: frames of this stage for each pair of neighbours of the source (after retiming: more than 1).
         helper: it only gives extras, and is left out where no later stage reads them.
 
     Args:
@@ -178,6 +208,7 @@ class Stage(ABC):
     keeps: bool = True
     prepares: bool = False
     factor: int = 1
+    rate: int = 1
     helper: ClassVar[bool] = False
 
     def __init__(self, name: str, section: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_a_network_with_weights_takes_the_place_of_the_baseline(
     assert f"srvgg, weights {weights}, licence" in capsys.readouterr().out
     run("preset=upscale", f"input={video}", "dry_run=true", f"stages.upscale.run={tmp_path}")
     assert "of its own training" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("preview", "width"), [("side_by_side", 64), ("wipe", 32)])
+def test_report_and_preview(video: Path, tmp_path: Path, preview: str, width: int) -> None:
+    run("preset=retime", f"input={video}", f"output={tmp_path / 'out.mp4'}", "report=true", f"preview={preview}")
+    page = (tmp_path / "out_report.html").read_text()
+    assert page.count("data:image/jpeg") == 6
+    assert "dis_warp (baseline, no weights)" in page
+    figures = json.loads((tmp_path / "out_report.json").read_text())
+    assert figures["frames"] == 15
+    assert {"decode", "retime", "encode"} <= figures["timeline"]["spans"].keys()
+    made = probe(tmp_path / "out_preview.mp4")
+    assert (made.frames, made.size) == (15, (24, width))
 
 
 def test_several_inputs(video: Path, tmp_path: Path) -> None:

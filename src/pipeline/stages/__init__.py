@@ -8,6 +8,7 @@ from .denoise import Denoise
 from .inpaint import Inpaint
 from .mask import Mask
 from .motion import Motion, TransferMotion
+from .restyle import Restyle
 from .retime import Retime
 from .stabilize import Stabilize
 from .upscale import Upscale
@@ -21,6 +22,7 @@ STAGES: dict[str, type[Stage]] = {
     "mask": Mask,
     "inpaint": Inpaint,
     "fuse": Fuse,
+    "restyle": Restyle,
     "replace_background": ReplaceBackground,
     "upscale": Upscale,
 }

@@ -84,7 +84,7 @@ class ReplaceBackground(MethodStage):
         background = self.section.background
         if isinstance(background, list):
             return (torch.tensor(background, dtype=torch.float32) / 255).view(3, 1, 1).expand_as(like)
-        return cover(self.pictures.frame(number), (int(like.shape[1]), int(like.shape[2])))
+        return cover(self.pictures.frame(number // self.rate), (int(like.shape[1]), int(like.shape[2])))
 
     @classmethod
     def options(cls) -> type[Section]:
@@ -126,7 +126,9 @@ class Fuse(Stage):
     def run(self, chunks: Iterator[Chunk], settings: Settings) -> Iterator[Chunk]:
         for chunk in chunks:
             size = (int(chunk.frames.shape[2]), int(chunk.frames.shape[3]))
-            others = torch.stack([cover(self.pictures.frame(chunk.start + i), size) for i in range(len(chunk))])
+            others = torch.stack(
+                [cover(self.pictures.frame((chunk.start + i) // self.rate), size) for i in range(len(chunk))]
+            )
             mask = chunk.extras["mask"]
             front = self._matched(chunk.frames, mask, others)
             yield Chunk(chunk.start, composite(front, softened(mask, self.section.feather), others), chunk.extras)

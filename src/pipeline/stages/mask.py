@@ -32,13 +32,13 @@ _MOG2 = "mog2"
 
 
 class MaskSection(MethodFields):
-    """What is meant, by exactly one of ``path``, ``subject`` and ``box``; without them, what moves before a still camera.
+    """What is meant, by one of ``path``, ``subject`` and ``box``; without them, what moves before a still camera.
 
     Attributes:
-        path: a picture for all frames, a folder of pictures, or a video: one mask for each frame. Everything that is not
-            black is meant.
-        subject: a class of the segmentation network that ``network`` and ``weights`` (or ``run``) name: a name of PASCAL
-            VOC's, or a number.
+        path: a picture for all frames, a folder of pictures, or a video: one mask for each frame. Everything that is
+            not black is meant.
+        subject: a class of the segmentation network that ``network`` and ``weights`` (or ``run``) name: a name of
+            PASCAL VOC's, or a number.
         box: x, y, width and height in pixels on the first frame. GrabCut finds the object in it, ``flow`` carries it to
             the next frame, and GrabCut corrects its edge there.
         flow: the method that tracks, DIS by default.
@@ -92,8 +92,8 @@ class Mask(Stage):
         if not any((section.network, section.run, section.weights, section.baseline)):
             raise ConfigError(
                 f"{self.where}: a subject needs a segmentation network, there is none without weights: give "
-                f"{self.where}.network=deeplabv3plus {self.where}.weights=<file> (or {self.where}.run=<folder>), or box= "
-                "or path= instead"
+                f"{self.where}.network=deeplabv3plus {self.where}.weights=<file> (or {self.where}.run=<folder>), or a "
+                "box or masks instead"
             )
         subject = section.subject
         if isinstance(subject, str):
@@ -179,7 +179,7 @@ class Mask(Stage):
         if self.source == "path":
             # compressed videos are never quite black
             level = 0.25 if self.pictures.path.is_file() and not self.pictures.is_still else 0
-            return (self.pictures.frame(number).amax(0, keepdim=True) > level).float()
+            return (self.pictures.frame(number // self.rate).amax(0, keepdim=True) > level).float()
         assert self._folder is not None
         return torch.from_numpy(read_image(self._folder / f"{number:06d}.png")[..., 0] > 0)[None].float()
 

@@ -147,7 +147,8 @@ class TransferMotion(MethodStage):
     def check(self, frames: int, size: tuple[int, int]) -> None:
         if len(self.pictures) < frames:
             raise ConfigError(
-                f"{self.where}: {str(self.pictures.path)!r} has {len(self.pictures)} frames, the video to be moved has {frames}"
+                f"{self.where}: {str(self.pictures.path)!r} has {len(self.pictures)} frames, the video to be "
+                f"moved has {frames}"
             )
 
     def files(self) -> list[Path]:
@@ -161,9 +162,9 @@ class TransferMotion(MethodStage):
         before: Tensor | None = None
         path: Tensor | None = None
         for chunk in single(chunks):
-            now = cover(self.pictures.frame(chunk.start), (int(chunk.frames.shape[2]), int(chunk.frames.shape[3])))[
-                None
-            ]
+            now = cover(
+                self.pictures.frame(chunk.start // self.rate), (int(chunk.frames.shape[2]), int(chunk.frames.shape[3]))
+            )[None]
             if before is None or path is None:
                 path = torch.zeros(2, *now.shape[2:])
             else:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ...core.config import Section
 from ...core.errors import ConfigError
+from ...inference.cuts import CutDetector
 from ...inference.method import Chunk
 from ...inference.specs import MethodFields
 from ...models.interpolation.baselines import interpolate_along
 from ..stage import TIME, Chosen, MethodStage, Settings, Used, single
-
-# PySceneDetect's threshold of a cut, on its scale of 0 to 255
-_CUT = 27.0
 
 
 class RetimeSection(MethodFields):
@@ -34,6 +32,15 @@ class RetimeSection(MethodFields):
     factor: int = Field(default=2, ge=2, le=16)
     cuts: bool = True
     motion: bool = False
+
+
+class _Frame(NamedTuple):
+    """A frame ``(3, H, W)``, its number and time, and whether a scene begins with it."""
+
+    number: int
+    image: Tensor
+    time: float
+    starts: bool
 
 
 class Retime(MethodStage):
@@ -61,12 +68,15 @@ class Retime(MethodStage):
         return [Used("frames warped along the flows of the stage before")] if self.section.motion else super().used()
 
     def run(self, chunks: Iterator[Chunk], settings: Settings) -> Iterator[Chunk]:
-        waiting: deque[tuple[int, Tensor, float]] = deque()
+        waiting: deque[_Frame] = deque()
+        detector = CutDetector() if self.section.cuts else None
 
         def noted() -> Iterator[Chunk]:
             for chunk in chunks:
                 for place, shown in enumerate(chunk.extras[TIME].tolist()):
-                    waiting.append((chunk.start + place, chunk.frames[place], shown))
+                    frame = chunk.frames[place]
+                    cut = detector is not None and detector.push(frame)
+                    waiting.append(_Frame(chunk.start + place, frame, shown, cut))
                 yield chunk
 
         steps = [step / self.factor for step in range(1, self.factor)]
@@ -78,28 +88,20 @@ class Retime(MethodStage):
                 if len(between) == len(steps):
                     yield self._pair(waiting.popleft(), waiting[0], between, steps)
                     between = []
-        for start, frame, shown in waiting:
-            yield Chunk(start * self.factor, frame[None], {TIME: torch.tensor([shown], dtype=torch.float64)})
+        for last in waiting:
+            shown = torch.tensor([last.time], dtype=torch.float64)
+            yield Chunk(last.number * self.factor, last.image[None], {TIME: shown})
 
     def _by_method(self, chunks: Iterator[Chunk], steps: list[float], settings: Settings) -> Iterator[Chunk]:
         return self.chosen.run(chunks, settings, timesteps=tuple(steps))
 
-    def _pair(
-        self,
-        first: tuple[int, Tensor, float],
-        second: tuple[int, Tensor, float],
-        between: list[Tensor],
-        steps: list[float],
-    ) -> Chunk:
+    def _pair(self, first: _Frame, second: _Frame, between: list[Tensor], steps: list[float]) -> Chunk:
         """A frame and those up to the next one."""
-        start, left, begin = first
-        _, right, end = second
-        if self.section.cuts and is_cut(left, right):
-            between = [left if step <= 0.5 else right for step in steps]
-        times = [begin, *(begin + step * (end - begin) for step in steps)]
-        return Chunk(
-            start * self.factor, torch.stack([left, *between]), {TIME: torch.tensor(times, dtype=torch.float64)}
-        )
+        if second.starts:
+            between = [first.image if step <= 0.5 else second.image for step in steps]
+        times = [first.time, *(first.time + step * (second.time - first.time) for step in steps)]
+        shown = torch.tensor(times, dtype=torch.float64)
+        return Chunk(first.number * self.factor, torch.stack([first.image, *between]), {TIME: shown})
 
     @classmethod
     def options(cls) -> type[Section]:
@@ -117,17 +119,3 @@ def along_motion(chunks: Iterator[Chunk], steps: list[float], settings: Settings
             made = [interpolate_along(*known, step) for step in steps]
             yield Chunk(before.start, torch.cat(made).clamp(0, 1).cpu())
         before = chunk
-
-
-def is_cut(before: Tensor, after: Tensor) -> bool:
-    """Whether two frames ``(3, H, W)`` belong to different shots: mean change of hue, saturation and value."""
-    import cv2
-
-    def values(frame: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
-        levels = (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        factor = min(1.0, 256 / max(levels.shape[:2]))
-        small = cv2.resize(levels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else levels
-        return cv2.cvtColor(small, cv2.COLOR_RGB2HSV).astype(np.int16)
-
-    change = np.abs(values(after) - values(before))
-    return float(change.mean((0, 1)).mean()) > _CUT
