@@ -94,10 +94,9 @@ def run_pipeline(
 ) -> EditRun:
     """Run a pipeline over a video and write the result.
 
-    Sound, subtitles, chapters, tags, rotation and aspect are the source's, and so are the times of frames, between which
-    retiming puts new ones. The target has its name only when it is complete. What an
-    interrupted run has finished lies in ``.<target>.work`` beside it and is used by the next run of the same input,
-    configuration and weights.
+    Sound, subtitles, chapters, tags, rotation and aspect are the source's, and so are the times of its frames. The
+    target has its name only when it is complete. What an interrupted run has finished lies in ``.<target>.work`` beside
+    it and is used by the next run of the same input, configuration and weights.
 
     Args:
         pipeline: what to do.

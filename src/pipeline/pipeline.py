@@ -120,11 +120,17 @@ class Pipeline:
         return lines
 
 
-def build_pipeline(name: str, stages: Mapping[str, Any]) -> Pipeline:
+def build_pipeline(name: str, stages: Mapping[str, Any], given: frozenset[str] = frozenset()) -> Pipeline:
     """The pipeline of ``stages: {<name>: options}``; nothing is loaded.
 
     A stage that is ``false`` or ``null`` is left out; ``true`` has its defaults; a text is its method, recognised as in
-    a benchmark. The option ``stage`` says which stage it is where the name does not.
+    a benchmark. The option ``stage`` says which stage it is where the name does not. Stages that only help others are
+    left out where nobody needs them.
+
+    Args:
+        name: of the preset.
+        stages: their options, in order.
+        given: extras that come with the frames.
 
     Raises:
         ConfigError: an unknown stage or option, no stage at all, or one that reads what no earlier one gives.
@@ -134,8 +140,8 @@ def build_pipeline(name: str, stages: Mapping[str, Any]) -> Pipeline:
     ]
     if not built:
         raise ConfigError(f"the preset {name!r} has no stage that is switched on")
-    built = _without_idle(built)
-    _check_wiring(built)
+    built = _without_idle(built, given)
+    _check_wiring(built, given)
     rate = 1
     for stage in built:
         stage.rate = rate
@@ -163,19 +169,19 @@ def _build(name: str, options: Any) -> Stage:
     return stage(name, parse_section(stage.options(), {str(key): value for key, value in values.items()}, where))
 
 
-def _without_idle(stages: Sequence[Stage]) -> list[Stage]:
-    """Without helpers whose extras nobody reads."""
+def _without_idle(stages: Sequence[Stage], given: frozenset[str]) -> list[Stage]:
+    """Without helpers whose extras nobody reads, or come with the frames."""
     needed: list[Stage] = []
     wanted: set[str] = set()
     for stage in reversed(stages):
-        if not stage.helper or stage.gives & wanted or len(stages) == 1:
+        if not stage.helper or stage.gives & wanted - given or len(stages) == 1:
             needed.insert(0, stage)
             wanted |= stage.reads
     return needed
 
 
-def _check_wiring(stages: Sequence[Stage]) -> None:
-    known: dict[str, str] = {}
+def _check_wiring(stages: Sequence[Stage], given: frozenset[str]) -> None:
+    known = dict.fromkeys(given, "the input")
     lost: dict[str, str] = {}
     for stage in stages:
         for key in sorted(stage.reads - known.keys()):

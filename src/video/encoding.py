@@ -50,7 +50,7 @@ CODECS = {
     ),
     "prores": Codec("prores_ks", (".mov", ".mkv"), ("yuv422p10le", "yuv444p10le"), None, (("vendor", "apl0"),)),
     "ffv1": Codec(
-        "ffv1", (".mkv",), ("yuv420p", "yuv422p", "yuv444p", "bgr0"), None, (("level", "3"), ("slicecrc", "1"))
+        "ffv1", (".mkv",), ("bgr0", "yuv420p", "yuv422p", "yuv444p"), None, (("level", "3"), ("slicecrc", "1"))
     ),
 }
 

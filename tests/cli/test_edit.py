@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from framewright.cli.edit import choose_preset, edit
 from framewright.cli.entry import compose
+from framewright.cli.evaluate import pipeline_method
 from framewright.core.errors import ConfigError, FramewrightError
 from framewright.models.registry import create_model, save_model
 from framewright.video import open_video, probe, save_video, write_image
@@ -64,7 +65,7 @@ def test_a_network_with_weights_takes_the_place_of_the_baseline(
     assert probe(written[0]).size == (48, 64)
     assert f"srvgg, weights {weights}, licence" in capsys.readouterr().out
     run("preset=upscale", f"input={video}", "dry_run=true", f"stages.upscale.run={tmp_path}")
-    assert "of its own training" in capsys.readouterr().out
+    assert "of your own training" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("preview", "width"), [("side_by_side", 64), ("wipe", 32)])
@@ -112,6 +113,17 @@ def test_mistakes(video: Path, tmp_path: Path, arguments: list[str], message: st
     with pytest.raises(ConfigError if "absent.mp4" not in str(arguments) else FramewrightError, match=message):
         run(f"input={video}", f"output={tmp_path / 'out.mp4'}", *arguments)
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_preset_as_a_method() -> None:
+    method = pipeline_method(
+        "ours", {"pipeline": "retime", "stages": {"retime": "frame_average"}}, "interpolation", CONFIGS
+    )
+    assert "frame_average (baseline, no weights)" in method.source
+    with pytest.raises(ConfigError, match="unknown preset 'retme'"):
+        pipeline_method("ours", {"pipeline": "retme"}, "interpolation", CONFIGS)
+    with pytest.raises(ConfigError, match=r"unknown key 'methods\.ours\.stage'"):
+        pipeline_method("ours", {"pipeline": "retime", "stage": {}}, "interpolation", CONFIGS)
 
 
 def test_the_program(video: Path, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from framewright.core.errors import ConfigError, FramewrightError
-from framewright.pipeline import Execution, Settings, build_pipeline, run_pipeline
+from framewright.inference import Context, chunked
+from framewright.pipeline import Execution, PipelineMethod, Settings, build_pipeline, run_pipeline
 from framewright.video import open_video, save_video, write_image
 from framewright.video.encoding import Encoding
 
@@ -164,3 +166,24 @@ def test_reach_and_segments() -> None:
     assert pipeline.reach() == (2 + 15, 1 + 2 + 15)
     assert pipeline.output_frames(10) == 19
     assert [len(part) for part in pipeline.segments(700)] == [280, 280, 140]
+
+
+def test_a_pipeline_is_a_method_of_a_benchmark() -> None:
+    frames = torch.rand(5, 3, HEIGHT, WIDTH)
+    retime = PipelineMethod("ours", build_pipeline("retime", {"stabilize": True, "retime": True}), "interpolation")
+    made = list(retime.process(chunked(frames, 2), Context("interpolation")))
+    assert [number for chunk in made for number in range(chunk.start, chunk.start + len(chunk))] == [0, 1, 2, 3]
+    with pytest.raises(ConfigError, match="makes 2 frames of each, interpolation asks for 4"):
+        list(retime.process(chunked(frames, 2), Context("interpolation", timesteps=(0.25, 0.5, 0.75))))
+    # the mask comes with the frames
+    remove = build_pipeline("remove_object", {"mask": {"box": BOX}, "inpaint": "telea"}, frozenset({"mask"}))
+    mask = torch.zeros(5, 1, HEIGHT, WIDTH)
+    mask[:, :, 4:9, 4:9] = 1
+    holes = frames * (1 - mask)
+    (filled,) = PipelineMethod("ours", remove, "inpainting").process(
+        chunked(holes, extras={"mask": mask}), Context("inpainting")
+    )
+    assert torch.equal(filled.frames * (1 - mask), holes)
+    assert (filled.frames * mask).sum() > 0
+    with pytest.raises(ConfigError, match="cannot be compared in flow"):
+        PipelineMethod("ours", remove, "flow")
