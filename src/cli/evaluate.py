@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from ..core.config import Section, parse_section
 from ..core.errors import ConfigError
 from ..core.processes import Group, process_group
 from ..training.config import WandbSection
+
+if TYPE_CHECKING:
+    from ..inference import Method
 
 DESCRIPTION = "Make a benchmark table: python evaluate.py benchmark=<name> methods.<name>=<what>"
 
@@ -72,7 +75,7 @@ def main(config_directory: Path) -> None:
     def program(values: dict[str, Any], overrides: Sequence[str]) -> None:
         _join_slurm()
         with process_group() as group:
-            evaluate(values, group)
+            evaluate(values, group, config_directory)
 
     run(program, "evaluate", config_directory)
 
@@ -94,18 +97,18 @@ def _join_slurm() -> None:
     os.environ["LOCAL_RANK"] = str(slurm.local_rank())
 
 
-def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
+def evaluate(values: Mapping[str, Any], group: Group | None = None, config_directory: Path | None = None) -> Path:
     """Evaluate what a composed configuration describes; returns the folder with table and report.
 
     Args:
         values: the composed configuration as a plain mapping.
         group: the processes that share the videos; the first one writes. None: this process alone.
+        config_directory: where presets of pipelines lie; None: there are none.
 
     Raises:
         FramewrightError: anything wrong with the configuration, the data, a method or the output folder.
     """
     from ..benchmark.formats import plain_text
-    from ..benchmark.methods import method_from_spec
     from ..benchmark.protocol import Protocol
     from ..benchmark.report import write_reports
     from ..benchmark.runner import Benchmark, RunOptions
@@ -113,6 +116,7 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     from ..benchmark.samples import LearningCurve
     from ..core.files import make_directory
     from ..datamodules.evaluation_sets import create_evaluation_set
+    from ..inference.specs import method_from_spec
     from ..training.curves import CURVES
 
     group = group or Group()
@@ -122,8 +126,15 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     device = choose_device(config.device, group)
     if not config.methods:
         raise ConfigError("nothing to evaluate: give at least one method, for example methods.average=frame_average")
-    methods, curves = [], []
+    methods: list[Method] = []
+    curves = []
     for name, spec in config.methods.items():
+        if isinstance(spec, Mapping) and "pipeline" in spec:
+            pipeline = pipeline_method(str(name), spec, protocol.task, config_directory)
+            methods.append(pipeline)
+            if first:
+                print(f"methods.{name}: {pipeline.source}")
+            continue
         resolved = method_from_spec(str(name), spec, protocol.task)
         if first:
             print(resolved.decision)
@@ -169,6 +180,35 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     if config.logger.wandb is not None:
         _log(config, outcome, written, out)
     return out
+
+
+class PipelineSpec(Section):
+    """A preset of ``edit.py`` as a method; ``stages`` holds options that differ from the preset's."""
+
+    pipeline: str
+    stages: dict[str, Any] = {}
+
+
+def pipeline_method(name: str, spec: Mapping[str, Any], task: str, config_directory: Path | None) -> Method:
+    """The method ``methods.<name>={pipeline: <preset>, stages: {...}}``.
+
+    Raises:
+        ConfigError: no such preset or option, or a benchmark whose results are not frames.
+    """
+    from ..pipeline import PipelineMethod, build_pipeline
+    from ..pipeline.method import GIVEN
+    from .edit import choose_preset
+    from .entry import compose
+
+    if config_directory is None:
+        raise ConfigError(f"methods.{name}: presets of pipelines are not known here")
+    section = parse_section(PipelineSpec, spec, f"methods.{name}")
+    values = compose(config_directory, "edit", choose_preset([f"preset={section.pipeline}"], config_directory))
+    stages = dict(values["stages"])
+    for stage, options in section.stages.items():
+        both = isinstance(options, Mapping) and isinstance(stages.get(stage), Mapping)
+        stages[stage] = {**stages[stage], **options} if both else options
+    return PipelineMethod(name, build_pipeline(section.pipeline, stages, GIVEN.get(task, frozenset())), task)
 
 
 def _log(config: EvaluateSection, outcome: Any, written: Any, out: Path) -> None:

@@ -73,8 +73,13 @@ def test_clips_of_two_folders(tmp_path: Path) -> None:
     write_videos(tmp_path / "style", (0, 255, 0), frames=5, size=(64, 48))
     section = parse_data(
         {
-            "name": "style_folders", "content": str(tmp_path / "content"), "style": str(tmp_path / "style"),
-            "crop": 32, "step": 2, "validation_frames": 4, "reference_frames": 2,
+            "name": "style_folders",
+            "content": str(tmp_path / "content"),
+            "style": str(tmp_path / "style"),
+            "crop": 32,
+            "step": 2,
+            "validation_frames": 4,
+            "reference_frames": 2,
         }
     )
     source = create_source(section, "style")

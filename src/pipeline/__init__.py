@@ -1,0 +1,19 @@
+"""What edits a user's own videos."""
+
+from .executor import EditRun, Execution, run_pipeline
+from .method import PipelineMethod
+from .pipeline import Pipeline, build_pipeline
+from .stage import Settings, Stage
+from .stages import STAGES
+
+__all__ = [
+    "STAGES",
+    "EditRun",
+    "Execution",
+    "Pipeline",
+    "PipelineMethod",
+    "Settings",
+    "Stage",
+    "build_pipeline",
+    "run_pipeline",
+]
