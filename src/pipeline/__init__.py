@@ -1,0 +1,1 @@
+"""What edits a user's own videos."""
