@@ -23,8 +23,8 @@ from .shots import Progress, ShotSettings, end_of
 
 Between = Literal["nearest", "blend", "flow"]
 
-# a new frame this close to an old one, in parts of their distance, is that one: rounding of time stamps
-_SAME = 1e-3
+# a new frame this close to an old one, in parts of their distance, is that one: containers round to milliseconds
+_SAME = 0.02
 
 
 class Resampling(NamedTuple):

@@ -16,6 +16,7 @@ from ...core.config import Section
 from ...core.errors import ConfigError, DataError
 from ...core.files import make_directory, write_json, write_text
 from ...video import VideoReader, VideoWriter, open_video, write_image
+from ...video.writer import CONTAINER_SUFFIXES
 from .keyframes import Choice, contact_sheet, find_key_frames
 from .measures import measure, shrunk
 from .resample import Between, resample
@@ -61,7 +62,7 @@ class ShotsTool(Tool, ShotSettings):
                 write_text(self.out / "scores.csv", _csv(scores))
             if self.cut:
                 for number, shot in enumerate(found.shots):
-                    _cut(reader, shot.first, shot.stop, shot.end, self.out / f"shot_{number:03d}.mp4", self.crf)
+                    _cut(reader, shot.first, shot.stop, shot.end, self.out / f"shot_{number:03d}", self.crf)
             return f"{len(found.shots)} shots of {len(reader)} frames: {self.out}"
 
 
@@ -123,7 +124,7 @@ class SelectTool(Tool, ShotSettings):
             _write_table(self.out, "clips", reader, [clip._asdict() for clip in chosen], "clips")
             if self.cut:
                 for number, clip in enumerate(chosen):
-                    _cut(reader, clip.first, clip.stop, clip.end, self.out / f"clip_{number:03d}.mp4", self.crf)
+                    _cut(reader, clip.first, clip.stop, clip.end, self.out / f"clip_{number:03d}", self.crf)
             return f"{len(chosen)} clips: {self.out}"
 
 
@@ -271,8 +272,12 @@ def _finite(value: float) -> float | None:
     return value if value == value else None
 
 
-def _cut(reader: VideoReader, first: int, stop: int, end: float, path: Path, crf: int) -> None:
+def _cut(reader: VideoReader, first: int, stop: int, end: float, stem: Path, crf: int) -> None:
     """Write frames ``first`` to ``stop - 1`` with the sound that goes with them."""
+    # into a container like the source's, or into one that holds any sound and subtitles
+    known = "mp4" if reader.probe().container == "folder" else "mkv"
+    suffix = reader.path.suffix.lower()
+    path = stem.with_suffix(suffix if suffix in CONTAINER_SUFFIXES else f".{known}")
     if path.resolve() == reader.path.resolve():
         raise ConfigError(f"the result would overwrite the video that it is made of: {str(path)!r}")
     span = (float(reader.timestamps[first]), end)
@@ -288,7 +293,10 @@ def _write_second(first: VideoReader, second: VideoReader, found: Alignment, pat
     if not known:
         raise DataError(f"no frame of {str(second.path)!r} goes with one of {str(first.path)!r}")
     latest = known[0]
+    shown = []
+    for number in found.pairs.tolist():
+        latest = number if number >= 0 else latest
+        shown.append(latest)
     with VideoWriter(path, source=first, size=second.size, crf=crf, keep=()) as writer:
-        for number in found.pairs.tolist():
-            latest = number if number >= 0 else latest
-            writer.write(second.get([latest]))
+        for start in range(0, len(shown), 16):
+            writer.write(second.get(shown[start : start + 16]))
