@@ -1,4 +1,4 @@
-"""The command: ``python -m framewright.pipeline.clips shots|keyframes|select|sync|resample``; see docs/editing.md.
+"""The command: ``python -m framewright.pipeline.clips shots|keyframes|select|sync|resample``; see docs/clips.md.
 
 Its options are ``key=value`` as in the other programs. A value is taken as it stands, so that any file name works.
 """

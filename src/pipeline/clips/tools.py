@@ -1,4 +1,4 @@
-"""What the command can do; each tool is its options, and how it uses them. See docs/editing.md."""
+"""What the command can do; each tool is its options, and how it uses them. See docs/clips.md."""
 
 from __future__ import annotations
 
