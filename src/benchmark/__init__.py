@@ -1,7 +1,7 @@
 """Benchmarks: a data set, a protocol, methods and published numbers; a table with its uncertainty."""
 
+from ..inference.specs import method_from_spec
 from .formats import plain_text
-from .methods import method_from_spec
 from .protocol import Protocol, load_protocol
 from .report import write_reports
 from .results import Results, read_results

@@ -19,8 +19,8 @@ from ..core.errors import ConfigError, DataError, FramewrightError, nearest
 from ..datamodules.base import EvaluationDataset
 from ..datamodules.evaluation_sets import create_evaluation_set
 from ..inference import Context, Method, chunked
+from ..inference.specs import method_from_spec
 from ..video.flow_files import write_flow
-from .methods import method_from_spec
 
 USAGE = """\
 python -m framewright.benchmark.flow_submission kitti2015|sintel <data root> out=<folder> network=<name> [weights=...]

@@ -105,7 +105,6 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
         FramewrightError: anything wrong with the configuration, the data, a method or the output folder.
     """
     from ..benchmark.formats import plain_text
-    from ..benchmark.methods import method_from_spec
     from ..benchmark.protocol import Protocol
     from ..benchmark.report import write_reports
     from ..benchmark.runner import Benchmark, RunOptions
@@ -113,6 +112,7 @@ def evaluate(values: Mapping[str, Any], group: Group | None = None) -> Path:
     from ..benchmark.samples import LearningCurve
     from ..core.files import make_directory
     from ..datamodules.evaluation_sets import create_evaluation_set
+    from ..inference.specs import method_from_spec
     from ..training.curves import CURVES
 
     group = group or Group()

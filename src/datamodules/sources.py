@@ -19,6 +19,7 @@ from .label_sources import LABEL_SOURCES
 from .masks.training import TrainingMasks
 from .sections import DataSection, DataSource, Positive, Probability
 from .sr_sources import SR_SOURCES
+from .style_sources import STYLE_SOURCES
 from .transforms import TripletTransform
 
 __all__ = ["SOURCES", "DataSection", "DataSource", "create_source", "parse_data"]
@@ -55,13 +56,14 @@ class ScenesSection(DataSection):
 
     ``settings`` are those of :class:`~framewright.datamodules.scenes.SceneSettings`. ``validation`` names the
     fixed set on which the run validates; null: no validation. ``crop`` is the side of a square, or
-    ``[height, width]``. ``masks`` are those of inpainting.
+    ``[height, width]``. ``masks`` are those of inpainting, ``appearances`` those of the style domain; null: all.
     """
 
     crop: Positive | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 112
     timestep: Literal["middle", "any"] = "middle"
     masks: TrainingMasks = TrainingMasks(kind="mixed", shares={"bezier": 1.0, "free_form": 1.0, "object": 1.0})
     settings: dict[str, Any] = {}
+    appearances: list[str] | None = None
     validation: str | None = "scenes_val_v1"
 
 
@@ -107,6 +109,7 @@ class ScenesSource(DataSource):
         "inpainting",
         "super_resolution",
         "stabilization",
+        "style",
     )
 
     def __init__(self, section: ScenesSection, task: str) -> None:
@@ -125,6 +128,7 @@ class ScenesSource(DataSource):
             timestep=section.timestep,
             settings=section.settings,
             masks=section.masks if self.task == "inpainting" else None,
+            appearances=section.appearances,
         )
 
     def validation(self) -> EvaluationDataset | None:
@@ -136,7 +140,7 @@ class ScenesSource(DataSource):
             from .scenes.inpainting import masked_scenes
 
             return masked_scenes(self.section.validation)
-        return ScenesEvaluation(self.section.validation, task=self.task)
+        return ScenesEvaluation(self.section.validation, task=self.task, appearances=self.section.appearances)
 
     def benchmark(self) -> tuple[str, dict[str, Any]]:
         return f"{'sr' if self.task == 'super_resolution' else self.task}_scenes", {}
@@ -260,6 +264,7 @@ SOURCES: dict[str, type[DataSource]] = {
     **INPAINTING_SOURCES,
     **SR_SOURCES,
     **LABEL_SOURCES,
+    **STYLE_SOURCES,
 }
 
 

@@ -11,6 +11,7 @@ from .network import NetworkMethod, engine_options
 from .segmentation import SegmentationOptions, segment_chunks
 from .shots import SHOT_START, mark_shots, starts_of
 from .stabilization import StabilizationOptions, stabilize_chunks, stabilize_file
+from .style import StyleOptions, style_chunks
 from .super_resolution import SuperResolutionOptions, split_scales, super_resolution_chunks
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "NetworkMethod",
     "SegmentationOptions",
     "StabilizationOptions",
+    "StyleOptions",
     "SuperResolutionOptions",
     "chunked",
     "engine_options",
@@ -40,5 +42,6 @@ __all__ = [
     "stabilize_chunks",
     "stabilize_file",
     "starts_of",
+    "style_chunks",
     "super_resolution_chunks",
 ]

@@ -78,7 +78,7 @@ def process_file(
     """
     if chunk < 1:
         raise ConfigError(f"a chunk has at least 1 frame, got {chunk}")
-    _check_places(Path(source), Path(target))
+    check_places(Path(source), Path(target))
     begun = time.perf_counter()
     with open_video(source) as reader:
         total = len(reader)
@@ -114,7 +114,7 @@ def process_file(
     return FileRun(Path(target), total, size, time.perf_counter() - begun, p50, p95)
 
 
-def _check_places(source: Path, target: Path) -> None:
+def check_places(source: Path, target: Path) -> None:
     same = source.resolve() == target.resolve()
     if not same and source.exists() and target.exists():
         same = source.samefile(target)

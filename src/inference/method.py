@@ -59,6 +59,7 @@ class Context:
         precision: ``32-true``, or ``bf16-mixed`` for autocast.
         padding: how a network's input is padded (and its output cropped) before its own padding; None: not at all.
         scale: for super-resolution, how many times larger the result has to be; None: whatever the network gives.
+        reference: for style, ``(S, 3, h, w)`` in the wanted style, of any size, where a method names none itself.
 
     Raises:
         ValueError: timesteps or precision out of range.
@@ -71,6 +72,7 @@ class Context:
     precision: str = "32-true"
     padding: PadRule | None = None
     scale: int | None = None
+    reference: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

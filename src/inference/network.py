@@ -18,6 +18,7 @@ from .matting import MattingOptions, matte_chunks
 from .method import Chunk, Context
 from .segmentation import SegmentationOptions, segment_chunks
 from .stabilization import StabilizationOptions, stabilize_chunks
+from .style import StyleOptions, style_chunks
 from .super_resolution import SuperResolutionOptions, super_resolution_chunks
 
 DEFAULT_PIXEL_BUDGET = 2**21
@@ -58,6 +59,7 @@ ENGINES: dict[str, EngineEntry] = {
     "matting": EngineEntry(matte_chunks, MattingOptions),
     "segmentation": EngineEntry(segment_chunks, SegmentationOptions),
     "stabilization": EngineEntry(stabilize_chunks, StabilizationOptions),
+    "style": EngineEntry(style_chunks, StyleOptions),
 }
 
 

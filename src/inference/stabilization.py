@@ -143,6 +143,46 @@ def stabilize_chunks(
         yield Chunk(position, made.frame[None], {key: value[None] for key, value in extras.items()})
 
 
+def plan_frames(
+    net: nn.Module, frames: Iterator[Tensor], context: Context, options: StabilizationOptions
+) -> Iterator[Planned]:
+    """What will be done to each frame, without keeping frames in memory.
+
+    Args:
+        net: path network.
+        frames: ``(3, H, W)`` in [0, 1], in order.
+        context: device.
+        options: how to follow the camera and to plan.
+
+    Raises:
+        ConfigError: options that contradict each other or the path network.
+        DataError: frames differ in size.
+    """
+    planner: PathPlanner | None = None
+    estimator = options.estimator(context.device)
+    for frame, motion in _analysed(
+        _frames((Chunk(0, x[None]) for x in frames), context.video_id), estimator, context.device
+    ):
+        planner = planner or options.planner(net, (int(frame.shape[1]), int(frame.shape[2])))
+        yield from planner.push(motion)
+    if planner is not None:
+        yield from planner.finish()
+
+
+def move_frames(
+    planned: Iterator[tuple[Tensor, Planned]], context: Context, options: StabilizationOptions, name: str
+) -> Iterator[Chunk]:
+    """Frames ``(3, H, W)`` as planned, one by one, with ``extras["validity"]`` as of :func:`stabilize_chunks`.
+
+    Borders of ``options`` may look at frames before (``previous``) or around (``inpaint``).
+    """
+    rendered: Iterator[_Rendered] = _render(planned, options, context)
+    if options.border == "inpaint":
+        rendered = _filled(rendered, options.filler, context, name)
+    for position, made in enumerate(rendered):
+        yield Chunk(position, made.frame[None], {"validity": made.validity[None]})
+
+
 def stabilize_file(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],

@@ -95,6 +95,8 @@ class PerceptualLoss(_FeatureLoss):
             None for random ones, with which a trial runs where there is no file.
         of: name of the output, RGB in [0, 1].
         target: name of the batch entry with the truth.
+        instance_norm: compare maps of mean 0 and deviation 1, which style has been taken from: the content of a
+            stylised image.
 
     Raises:
         ConfigError: an option out of range.
@@ -109,12 +111,14 @@ class PerceptualLoss(_FeatureLoss):
         weights: str | os.PathLike[str] | None = "imagenet",
         of: str = "prediction",
         target: str = "target",
+        instance_norm: bool = False,
     ) -> None:
         super().__init__(layers, criterion, normalise, weights, of, target)
+        self.instance_norm = instance_norm
 
     def described(self, features: Tensor) -> Tensor:
-        """The maps as they are."""
-        return features
+        """The maps as they are, or normalised."""
+        return F.instance_norm(features) if self.instance_norm else features
 
 
 class StyleLoss(_FeatureLoss):
@@ -140,6 +144,29 @@ class StyleLoss(_FeatureLoss):
         """Gram matrices ``(B, C, C)``."""
         flat = features.flatten(2)
         return flat @ flat.transpose(1, 2) / flat[0].numel()
+
+
+class StyleMomentsLoss(_FeatureLoss):
+    """The distance of means and deviations of VGG19's features (Huang and Belongie, AdaIN, ICCV 2017, equation 13).
+
+    Args: as of :class:`PerceptualLoss`, with the layers of the paper by default.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, float] = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0},
+        criterion: Criterion = "l2",
+        normalise: bool = True,
+        weights: str | os.PathLike[str] | None = "imagenet",
+        of: str = "prediction",
+        target: str = "target",
+    ) -> None:
+        super().__init__(layers, criterion, normalise, weights, of, target)
+
+    def described(self, features: Tensor) -> Tensor:
+        """Means and deviations ``(B, 2, C)``."""
+        deviation = (features.var((2, 3), correction=0) + 1e-5).sqrt()
+        return torch.stack((features.mean((2, 3)), deviation), 1)
 
 
 def _frozen_vgg19(layers: tuple[str, ...], weights: str | os.PathLike[str] | None) -> VGG19:

@@ -131,7 +131,7 @@ def example_inputs(
     if task == "matting":
         return image(batch, 3, height, width), (image(batch, 1, height, width) * 3).floor() / 2
     if task == "style":
-        return (image(batch, 3, 3, height, width),)
+        return image(batch, 3, 3, height, width), image(batch, 3, 40, 56)
     if task == "inpainting":
         return image(batch, 3, 3, height, width), (image(batch, 3, 1, height, width) > 0.7).float()
     if task == "stabilization":

@@ -10,6 +10,7 @@ from .interpolation import InterpolationTask
 from .matting import MattingTask
 from .segmentation import SegmentationTask
 from .stabilization import StabilizationTask
+from .style import StyleTask
 from .super_resolution import SuperResolutionTask
 
 TASK_MODULES: dict[str, type[TaskModule]] = {
@@ -20,6 +21,7 @@ TASK_MODULES: dict[str, type[TaskModule]] = {
     "matting": MattingTask,
     "segmentation": SegmentationTask,
     "stabilization": StabilizationTask,
+    "style": StyleTask,
 }
 
 
@@ -44,6 +46,7 @@ __all__ = [
     "MattingTask",
     "SegmentationTask",
     "StabilizationTask",
+    "StyleTask",
     "SuperResolutionTask",
     "ZeroFlowAlarm",
     "task_module",

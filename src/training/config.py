@@ -65,7 +65,8 @@ class GanSection(Section):
     what each of them minimises. ``optimizer`` null: another one like the generator's, with its schedule; with an
     optimizer of its own the schedule is ``scheduler``. ``order`` says whose step comes first in an iteration: the
     second sees the first one's new weights. The discriminators, and with them the generator's adversarial terms, take
-    part after ``start`` iterations.
+    part after ``start`` iterations. ``pool`` samples made earlier are kept for each discriminator, which then learns from
+    them in place of every second new one; 0: only new ones.
     """
 
     discriminators: Annotated[dict[str, ModelSection], Field(min_length=1)]
@@ -75,6 +76,7 @@ class GanSection(Section):
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
     start: Annotated[int, Field(ge=0)] = 0
+    pool: Annotated[int, Field(ge=0)] = 0
 
 
 class ValidationSection(Section):

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..core.config import instantiate
-from ..core.errors import ConfigError
+from ..core.errors import CheckpointError, ConfigError
 from ..losses import WeightedSum
 from .config import GanSection, OptimSection
+from .image_pool import ImagePool
 from .task_module import TaskModule
 
 
@@ -57,6 +58,8 @@ class GanModule(TaskModule):
       discriminators that have just made their step. That costs a second forward pass of the generator.
     * Several processes average the gradients of one network before its step. Lightning's DDP would look for unused
       parameters and send the gradients of all networks at each backward pass.
+    * With ``gan.pool`` discriminators learn from samples that were made earlier too; what is kept of them, on every
+      process, is part of checkpoints.
     * Schedules step once per iteration, a discriminator's from its first step on; the average (``optim.ema``) follows
       the generator only.
 
@@ -99,6 +102,8 @@ class GanModule(TaskModule):
             )
         self._judging_terms = tuple(judging)
         self._wants_real = any(getattr(term, "wants_real", False) for term in judging.values())
+        size = 0 if adversaries is None else adversaries.section.pool
+        self._pools = {name: ImagePool(size, seed=place) for place, name in enumerate(nets)}
         self._waiting: list[dict[str, Tensor]] = []
         #: what is logged of each batch of the group
         self._terms: list[dict[str, Tensor]] = []
@@ -165,6 +170,36 @@ class GanModule(TaskModule):
                 schedules.append({"scheduler": schedule, "interval": "step"})
         return optimizers, schedules
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the pools of every process."""
+        super().on_save_checkpoint(checkpoint)
+        if not any(pool.size for pool in self._pools.values()):
+            return
+        own = {name: pool.state_dict() for name, pool in self._pools.items()}
+        states: list[Any] = [own]
+        if self.trainer.world_size > 1:
+            states = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(states, own)
+        checkpoint["framewright_pools"] = states
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Fill the pools of this process as they were.
+
+        Raises:
+            CheckpointError: the checkpoint has none, and ``gan.pool`` asks for them.
+        """
+        super().on_load_checkpoint(checkpoint)
+        for name, pool in self._pools.items():
+            if pool.size == 0:
+                continue
+            states = checkpoint.get("framewright_pools")
+            if states is None or len(states) <= self.global_rank or name not in states[self.global_rank]:
+                raise CheckpointError(
+                    f"the checkpoint holds no pool of earlier samples for the discriminator {name!r}, so that a run "
+                    f"with gan.pool={pool.size} cannot go on exactly"
+                )
+            pool.load_state_dict(states[self.global_rank][name])
+
     # --- the two phases
 
     def _train_discriminators(self, samples: Sequence[Mapping[str, tuple[Tensor, Tensor]]]) -> None:
@@ -228,7 +263,7 @@ class GanModule(TaskModule):
 
     def _samples(self, outputs: Mapping[str, Any], batch: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         pairs = {name: self.judged(outputs, batch, name) for name in self.discriminators}
-        return {name: (real.detach(), made.detach()) for name, (real, made) in pairs.items()}
+        return {name: (real.detach(), self._pools[name].exchange(made)) for name, (real, made) in pairs.items()}
 
     def _scores(self, outputs: Mapping[str, Any], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the discriminators say, under the names that losses ask for."""

@@ -97,3 +97,29 @@ class HalvingRounds(LRScheduler):
         number, within = divmod(step, self.length)
         rate = self.rates[number] / 2 ** bisect_right(self.milestones, within)
         return [rate] * len(self.base_lrs)
+
+
+class HoldThenFall(LRScheduler):
+    """The base rate for half of the epochs, then a straight line to 0 (CycleGAN and Recycle-GAN).
+
+    In epoch ``e`` of ``epochs``, counted from 0: ``lr = base * (1 - max(0, e + 1 - hold) / (epochs - hold + 1))``. The
+    official codes hold the rate for 100 epochs and let it fall for 100.
+
+    Args:
+        optimizer: its rates are the base rates.
+        total: iterations of the whole run, which are shared out among the epochs.
+        epochs: of the whole run.
+        hold: epochs of the base rate.
+    """
+
+    def __init__(self, optimizer: Optimizer, total: int, epochs: int = 200, hold: int = 100) -> None:
+        if total < 1 or not 0 <= hold <= epochs or epochs < 1:
+            raise ValueError(f"expected total >= 1 and 0 <= hold <= epochs, got {total}, {hold} and {epochs}")
+        self.total, self.epochs, self.hold = total, epochs, hold
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Rates of iteration ``last_epoch`` (torch's name for the counter), one per parameter group."""
+        epoch = min(self.last_epoch * self.epochs // self.total, self.epochs - 1)
+        factor = 1 - max(0, epoch + 1 - self.hold) / (self.epochs - self.hold + 1)
+        return [float(base) * factor for base in self.base_lrs]

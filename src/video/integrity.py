@@ -1,4 +1,4 @@
-"""Is a container as long as its own header says? Exact, and reads only a few bytes per box.
+"""Is a container as long as its own header says, and does it hold what went into it?
 
 A file cut short by a full disk or a broken download often still opens; decoders then deliver the frames that
 are there without a word.
@@ -10,6 +10,8 @@ import os
 import struct
 from pathlib import Path
 from typing import BinaryIO
+
+from ..core.errors import VideoError
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
@@ -71,3 +73,30 @@ def _vint(handle: BinaryIO) -> tuple[int, bool]:
     width = 9 - first[0].bit_length()
     value = int.from_bytes(bytes([first[0] & ((1 << (8 - width)) - 1)]) + handle.read(width - 1), "big")
     return value, value == (1 << (7 * width)) - 1
+
+
+def check_written(temporary: Path, path: Path, expected: dict[int, int]) -> None:
+    """Compare a finished file with what went into it: a failure to flush its last bytes is not reported.
+
+    Args:
+        temporary: the file.
+        path: the name that it will have, for messages.
+        expected: packets of each stream.
+
+    Raises:
+        VideoError: bytes or packets are missing.
+    """
+    import av
+
+    missing = missing_bytes(temporary)
+    if missing:
+        raise VideoError(f"cannot finish {str(path)!r}: its last {missing} bytes were not written (is the disk full?)")
+    found = dict.fromkeys(expected, 0)
+    with av.open(str(temporary)) as container:
+        for packet in container.demux():
+            if packet.size:
+                found[packet.stream_index] = found.get(packet.stream_index, 0) + 1
+    for stream, count in expected.items():
+        # MP4 fills the time between subtitles with packets of its own
+        if found[stream] < count:
+            raise VideoError(f"cannot finish {str(path)!r}: stream {stream} has {found[stream]} packets of {count}")

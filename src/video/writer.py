@@ -19,7 +19,7 @@ from ..core.errors import VideoError
 from ..core.files import atomic_path
 from .base import VideoReader
 from .carry import Carried, Kind, Span
-from .integrity import missing_bytes
+from .integrity import check_written
 from .source import Clock, Source, read_source
 from .tags import BT709
 
@@ -248,7 +248,7 @@ class VideoWriter:
         expected = {self._stream.index: self.count, **(self._carried.counts if self._carried else {})}
         self._container.close()
         self._close()
-        _check_written(self._temporary, self.path, expected)
+        check_written(self._temporary, self.path, expected)
 
     def _abandon(self, error: BaseException) -> None:
         self._close()
@@ -264,21 +264,3 @@ class VideoWriter:
                 container.close()
         if carried is not None:
             carried.close()
-
-
-def _check_written(temporary: Path, path: Path, expected: dict[int, int]) -> None:
-    """Compare a finished file with what went into it: a failure to flush its last bytes is not reported."""
-    import av
-
-    missing = missing_bytes(temporary)
-    if missing:
-        raise VideoError(f"cannot finish {str(path)!r}: its last {missing} bytes were not written (is the disk full?)")
-    found = dict.fromkeys(expected, 0)
-    with av.open(str(temporary)) as container:
-        for packet in container.demux():
-            if packet.size:
-                found[packet.stream_index] = found.get(packet.stream_index, 0) + 1
-    for stream, count in expected.items():
-        # MP4 fills the time between subtitles with packets of its own
-        if found[stream] < count:
-            raise VideoError(f"cannot finish {str(path)!r}: stream {stream} has {found[stream]} packets of {count}")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from framewright.benchmark import Benchmark, Protocol, RunOptions, load_protocol, run
-from framewright.benchmark.methods import method_from_spec
 from framewright.benchmark.problems import make_problem
 from framewright.benchmark.report import write_reports
 from framewright.cli.entry import compose
@@ -19,6 +18,7 @@ from framewright.cli.evaluate import evaluate
 from framewright.core.errors import DataError, FramewrightError
 from framewright.datamodules.base import EvaluationDataset, EvaluationVideo
 from framewright.inference import Chunk, Context
+from framewright.inference.specs import method_from_spec
 from framewright.models.card import PublishedResult
 from framewright.models.catalog import get_card, list_models
 from framewright.ops.flow_colour import flow_to_colour

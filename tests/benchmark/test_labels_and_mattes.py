@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from framewright.benchmark import Benchmark, RunOptions, load_protocol, run
-from framewright.benchmark.methods import method_from_spec
 from framewright.benchmark.problems import make_problem
 from framewright.core.errors import DataError
 from framewright.datamodules.base import EvaluationDataset, EvaluationVideo
 from framewright.inference import Method
+from framewright.inference.specs import method_from_spec
 from framewright.models.registry import all_cards
 from framewright.ops.label_colour import labels_to_colour
 from framewright.video import write_image

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from framewright.benchmark import method_from_spec
-from framewright.benchmark.methods import recognise
 from framewright.core.errors import ConfigError, WeightsError
 from framewright.core.files import sha256_file
 from framewright.inference import FolderMethod, NetworkMethod
+from framewright.inference.specs import recognise
 from framewright.models import registry
 
 TASK = "interpolation"
@@ -116,7 +116,7 @@ def test_contradictions_are_named(spec: object, message: str) -> None:
 
 
 def test_networks_of_another_task_are_refused() -> None:
-    with pytest.raises(ConfigError, match="'rife' is a network for interpolation, this benchmark is about matting"):
+    with pytest.raises(ConfigError, match="'rife' is a network for interpolation, expected one for matting"):
         method_from_spec("x", {"network": "rife", "weights": "a"}, "matting")
 
 

@@ -145,7 +145,7 @@ def test_published_numbers_stand_beside_the_whole_set_only(
 
     root = layouts().hd_544(tmp_path / "HD_dataset")
     monkeypatch.setattr(
-        "framewright.benchmark.methods.method_from_spec",
+        "framewright.inference.specs.method_from_spec",
         lambda name, spec, task: SimpleNamespace(method=Known(), decision="known", run=None),
     )
     overrides = [f"benchmark={benchmark}", f"data.root={root}", "methods.known=known", f"out={tmp_path / 'out'}"]

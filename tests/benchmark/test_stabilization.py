@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from framewright.benchmark.methods import method_from_spec
 from framewright.benchmark.protocol import load_protocol
 from framewright.benchmark.runner import Benchmark, RunOptions, run
 from framewright.core.errors import ConfigError, DataError
 from framewright.datamodules.evaluation_sets import create_evaluation_set
+from framewright.inference.specs import method_from_spec
 from framewright.video import save_video
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

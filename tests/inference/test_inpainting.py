@@ -373,8 +373,8 @@ def test_unknown_and_contradicting_options_are_named() -> None:
         engine_options("inpainting", {"context": 3}, "inference")
     with pytest.raises(ConfigError, match="nothing to set about how flow networks are run"):
         engine_options("flow", {"mode": "bounded"}, "inference")
-    with pytest.raises(ConfigError, match="'style' cannot be run"):
-        engine_options("style", {}, "inference")
+    with pytest.raises(ConfigError, match="'auxiliary' cannot be run"):
+        engine_options("auxiliary", {}, "inference")
 
 
 def test_options_of_windows_are_refused_by_baselines() -> None:

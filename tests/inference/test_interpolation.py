@@ -120,8 +120,8 @@ def test_middle_only_network_names_method_and_times() -> None:
 
 
 def test_unknown_task_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'style'"):
-        list(NetworkMethod("x", Blend()).process(chunked(torch.rand(2, 3, 8, 8)), Context("style")))
+    with pytest.raises(ConfigError, match="'auxiliary'"):
+        list(NetworkMethod("x", Blend()).process(chunked(torch.rand(2, 3, 8, 8)), Context("auxiliary")))
 
 
 @pytest.mark.parametrize("name", ["rife", "rife_m", "frame_average", "dis_warp"])

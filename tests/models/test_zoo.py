@@ -21,6 +21,9 @@ PARITY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     f"temporal_patch_discriminator_nf{nf}": ("temporal_patchgan", {"nf": nf}) for nf in (32, 64)
 } | {
     "deeplabv3plus_resnet50_os16": ("deeplabv3plus", {"backbone": "resnet50"}),
+    "recycle_gan_generator": ("recycle_gan", {}),
+    "recycle_gan_predictor": ("unet_predictor", {}),
+    "recycle_gan_discriminator": ("patchgan", {}),
     "dim_skip": ("dim", {"skip": True, "conv6_kernel": 3}),
 }
 

@@ -1,5 +1,6 @@
 """Procedural scenes: textured objects in motion, with exact ground truth for every task and no download."""
 
+from .appearance import APPEARANCES, Appearance
 from .dataset import TASKS, ScenesDataset
 from .evaluation import VERSIONS, EvaluationVersion, ScenesEvaluation
 from .motion import Camera, ShakePath, Similarity, SmoothPath, camera_transform
@@ -10,11 +11,13 @@ from .statistics import MotionStatistics, motion_statistics, scene_motion
 from .textures import EVALUATION_TEXTURES, TRAINING_TEXTURES, load_texture, texture_names
 
 __all__ = [
+    "APPEARANCES",
     "CLASSES",
     "EVALUATION_TEXTURES",
     "TASKS",
     "TRAINING_TEXTURES",
     "VERSIONS",
+    "Appearance",
     "Camera",
     "EvaluationVersion",
     "MotionStatistics",

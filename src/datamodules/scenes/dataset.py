@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from ...core.errors import ConfigError, nearest
 from ..base import TrainingDataset
 from ..masks.training import TrainingMasks, draw_masks, mask_stack
+from .appearance import describe_appearances, known_appearances
 from .motion import integer
 from .sampling import limit_loader_threads
 from .scene import Scene
@@ -30,7 +31,7 @@ from .truth import (
 )
 
 SceneTask = Literal[
-    "interpolation", "flow", "segmentation", "matting", "inpainting", "super_resolution", "stabilization"
+    "interpolation", "flow", "segmentation", "matting", "inpainting", "super_resolution", "stabilization", "style"
 ]
 TASKS: tuple[str, ...] = get_args(SceneTask)
 
@@ -43,6 +44,7 @@ TASK_SETTINGS: dict[str, dict[str, Any]] = {
     "inpainting": {"frames": 5},
     "super_resolution": {"frames": 1, "texture_density": (1.2, 3.0), "softness": 0.6},
     "stabilization": {"frames": 16, "shake": 4.0, "camera_motion": 3.0},
+    "style": {"frames": 3},
 }
 
 # part of every manifest: raise it when the same settings and generator give other samples
@@ -67,6 +69,8 @@ class ScenesDataset(TrainingDataset):
       alone, where the target is the scene with all its objects if the mask has nothing to do with them.
     * ``super_resolution``: ``target`` (3, H, W), ``lr`` (3, H / scale, W / scale).
     * ``stabilization``: ``video`` (T, 3, H, W) with shake, ``trajectory`` and ``smooth`` (T, 4).
+    * ``style``: ``a`` (T, 3, H, W), ``b``: the same of another scene in one of the painted ``appearances``; ``flow``
+      (T - 1, 2, H, W) from each frame of ``a`` but the first to the one before, ``occlusion`` (T - 1, 1, H, W).
 
     Args:
         task: one of the above.
@@ -76,9 +80,10 @@ class ScenesDataset(TrainingDataset):
         scale: whole factor of super-resolution; must divide height and width.
         settings: further :class:`SceneSettings` by name; they win over the task's own defaults.
         masks: which masks to inpaint; None: the nearest object.
+        appearances: of the second domain of style transfer, see :mod:`.appearance`; None: all of them.
 
     Raises:
-        ConfigError: an unknown task or setting, or a value out of range.
+        ConfigError: an unknown task, setting or appearance, or a value out of range.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class ScenesDataset(TrainingDataset):
         scale: int = 4,
         settings: Mapping[str, Any] | None = None,
         masks: TrainingMasks | None = None,
+        appearances: Sequence[str] | None = None,
     ) -> None:
         if task not in TASKS:
             raise ConfigError(
@@ -108,6 +114,7 @@ class ScenesDataset(TrainingDataset):
         if task in ("interpolation", "flow") and self.settings.frames < 3:
             raise ConfigError(f"scenes: task {task} needs frames >= 3, got {self.settings.frames}")
         self.task, self.length, self.timestep, self.scale, self.masks = task, length, timestep, scale, masks
+        self.appearances = known_appearances(appearances)
 
     def __len__(self) -> int:
         return self.length
@@ -122,7 +129,9 @@ class ScenesDataset(TrainingDataset):
     def describe(self) -> dict[str, Any]:
         """The manifest: generator version, task, settings, and the photographs with their hashes."""
         names = texture_names(self.settings.textures)
-        masks = {} if self.masks is None else {"masks": self.masks.describe()}
+        further = {} if self.masks is None else {"masks": self.masks.describe()}
+        if self.task == "style":
+            further["appearances"] = describe_appearances(self.appearances)
         return {
             "dataset": "scenes",
             "generator": GENERATOR_VERSION,
@@ -132,7 +141,7 @@ class ScenesDataset(TrainingDataset):
             "scale": self.scale,
             "settings": self.settings.to_dict(),
             "photographs": {name: texture_file(name).sha256 for name in names},
-            **masks,
+            **further,
         }
 
     def _pair(self) -> tuple[float, float]:
@@ -210,3 +219,18 @@ class ScenesDataset(TrainingDataset):
         trajectory, smooth = trajectory_truth(scene, times)
         video = to_video([scene.image(float(time)) for time in times])
         return {"video": video, "trajectory": trajectory, "smooth": smooth}
+
+    def _style(self, scene: Scene, rng: np.random.Generator) -> dict[str, Tensor]:
+        look = self.appearances[integer(rng, 0, len(self.appearances) - 1)]
+        other = Scene(self.settings, rng).painted(look)
+        times = [float(time) for time in range(self.settings.frames)]
+        frames = [scene.render(time) for time in times]
+        back = [flow_truth(scene, frame, frame.time - 1) for frame in frames[1:]]
+        sample = {
+            "a": to_video([frame.composite() for frame in frames]),
+            "b": to_video([other.image(time) for time in times]),
+        }
+        if back:
+            sample["flow"] = torch.stack([flow for flow, _ in back])
+            sample["occlusion"] = torch.stack([occluded for _, occluded in back])
+        return sample

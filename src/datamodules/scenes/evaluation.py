@@ -15,6 +15,7 @@ on average and shakes by 4 px per axis (standard deviation), with rotation and s
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from ...core.errors import ConfigError, nearest
 from ...core.files import sha256_json
 from ...core.seeding import position_rng
 from ..base import EvaluationDataset, EvaluationVideo
+from .appearance import describe_appearances, known_appearances
 from .dataset import TASKS
 from .motion import Camera, random_shake
 from .sampling import limit_loader_threads
@@ -192,7 +194,9 @@ class ScenesEvaluation(EvaluationDataset):
     * ``inpainting``: ``mask`` (T, 1, H, W), 1 = hole; ``target`` (T, 3, H, W) without the nearest object.
     * ``super_resolution``: ``lr`` (T, 3, h, w), what ``frames`` are to be made of.
     * ``stabilization``: ``frames`` shake; ``trajectory``, ``smooth`` (T, 4); ``steady`` (T, 3, H, W).
-    * ``all``: everything above for unshaken full-size frames, with ``low`` and ``shaky`` (T, 3, H, W)
+    * ``style``: ``reference`` (T, 3, H, W), the next scene of the set in a painted appearance; ``styled`` (T, 3, H, W),
+      the video itself in that appearance, which is what a perfect transfer would give.
+    * ``all``: everything above but the last for unshaken full-size frames, with ``low`` and ``shaky`` (T, 3, H, W)
       in the truth. Flow is there as ``flow_forward_k``, ``flow_backward_k`` (T - k, 2, H, W): entry t is from frame t
       to t + k, and from t + k to t; with ``occlusion_forward_k``, ``occlusion_backward_k`` (T - k, 1, H, W).
 
@@ -200,12 +204,19 @@ class ScenesEvaluation(EvaluationDataset):
         version: a key of :data:`VERSIONS`.
         task: one of the above; only its truth is computed.
         videos: use only so many videos from the start (for quick looks); None = all.
+        appearances: for style, those that videos have references of, in turn; None = all.
 
     Raises:
-        ConfigError: an unknown version or task, or a number of videos the set does not have.
+        ConfigError: an unknown version, task or appearance, or a number of videos the set does not have.
     """
 
-    def __init__(self, version: str = "scenes_eval_v1", task: str = "interpolation", videos: int | None = None) -> None:
+    def __init__(
+        self,
+        version: str = "scenes_eval_v1",
+        task: str = "interpolation",
+        videos: int | None = None,
+        appearances: Sequence[str] | None = None,
+    ) -> None:
         versions = VERSIONS | SHAKE_VERSIONS
         if version not in versions:
             raise ConfigError(
@@ -224,6 +235,7 @@ class ScenesEvaluation(EvaluationDataset):
         if not 1 <= count <= self.version.videos:
             raise ConfigError(f"scenes: videos={count} should be from 1 to {self.version.videos}")
         self.name, self.task, self.count = version, task, count
+        self.appearances = known_appearances(appearances)
 
     def __len__(self) -> int:
         return self.count
@@ -271,6 +283,8 @@ class ScenesEvaluation(EvaluationDataset):
             return EvaluationVideo(name, images[::_FLOW_STEP], self._pair_flow(scene, frames[::_FLOW_STEP]))
         if self.task == "segmentation":
             return EvaluationVideo(name, images, self._segmentation(scene, frames))
+        if self.task == "style":
+            return EvaluationVideo(name, images, self._style(index))
         return EvaluationVideo(name, images, {})
 
     def parameters_sha256(self) -> str:
@@ -295,6 +309,7 @@ class ScenesEvaluation(EvaluationDataset):
             "mask_grow": version.mask_grow,
             "parameters_sha256": version.parameters_sha256,
             "photographs": {name: texture_file(name).sha256 for name in texture_names(version.settings.textures)},
+            **({"appearances": describe_appearances(self.appearances)} if self.task == "style" else {}),
             **({} if version.motion is None else {"motion_two_frames_apart": version.motion._asdict()}),
         }
 
@@ -306,6 +321,15 @@ class ScenesEvaluation(EvaluationDataset):
         occlusion = torch.stack([occluded for _, occluded in pairs])
         flow = torch.stack([flow for flow, _ in pairs])
         return {"flow": flow, "valid": torch.ones_like(occlusion), "occlusion": occlusion}
+
+    def _style(self, index: int) -> dict[str, Tensor]:
+        look = self.appearances[index % len(self.appearances)]
+        version = self.version
+        other = Scene(version.settings, position_rng(version.seed, (index + 1) % version.videos))
+        return {
+            "reference": _rounded(self._images(other.painted(look))),
+            "styled": _rounded(self._images(self.scene(index).painted(look))),
+        }
 
     def _flow(self, scene: Scene, frames: list[SceneFrame]) -> dict[str, Tensor]:
         truth: dict[str, Tensor] = {}

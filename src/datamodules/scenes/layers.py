@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .appearance import painted_name
 from .motion import (
     Camera,
     Similarity,
@@ -55,6 +57,11 @@ class Surface:
         colours += self.bias
         # gain + bias is at most one, but its rounding can exceed one by a last bit
         return np.minimum(colours, np.float32(1), out=colours)
+
+    def painted(self, appearance: str) -> Surface:
+        """The same photograph in another appearance, whose colours no tint changes."""
+        gain, bias = (np.full(3, part.mean(), np.float32) for part in (self.gain, self.bias))
+        return dataclasses.replace(self, name=painted_name(self.name, appearance), gain=gain, bias=bias)
 
     def parameters(self) -> dict[str, Any]:
         """JSON-able parameters, rounded to 1e-6."""

@@ -123,6 +123,19 @@ class Scene:
         scene.camera = camera
         return scene
 
+    def painted(self, appearance: str) -> Scene:
+        """The same scene in another appearance, see :mod:`.appearance`.
+
+        Raises:
+            ConfigError: there is no such appearance.
+        """
+        scene = self.with_camera(self.camera)
+        scene.background = self.background.painted(appearance)
+        scene.objects = tuple(
+            dataclasses.replace(item, surface=item.surface.painted(appearance)) for item in self.objects
+        )
+        return scene
+
     def steady(self) -> Scene:
         """The same scene without camera shake."""
         return self.with_camera(dataclasses.replace(self.camera, shake=None))

@@ -18,6 +18,7 @@ import torch
 
 from ...core.errors import DataError
 from ...core.files import sha256_file
+from .appearance import APPEARANCES, SEPARATOR, paint
 
 Split = Literal["train", "eval"]
 
@@ -73,9 +74,10 @@ def texture_names(split: Split) -> tuple[str, ...]:
 
 
 def texture_file(name: str) -> TextureFile:
-    """The file behind a texture name; raises :class:`DataError` for an unknown name."""
-    entry = TRAINING_TEXTURES.get(name) or EVALUATION_TEXTURES.get(name)
-    if entry is None:
+    """The file behind the name of a texture, painted or not; raises :class:`DataError` for an unknown name."""
+    photograph, _, look = name.partition(SEPARATOR)
+    entry = TRAINING_TEXTURES.get(photograph) or EVALUATION_TEXTURES.get(photograph)
+    if entry is None or (look and look not in APPEARANCES):
         known = ", ".join([*TRAINING_TEXTURES, *EVALUATION_TEXTURES])
         raise DataError(f"unknown texture {name!r}; expected one of {known}")
     return entry
@@ -93,6 +95,8 @@ def texture_folder() -> Path:
 @functools.cache
 def load_texture(name: str) -> tuple[npt.NDArray[np.uint8], ...]:
     """The photograph and its halvings (area averages), each ``(h, w, 3)`` uint8 RGB.
+
+    ``name`` may be one of :func:`~.appearance.painted_name`.
 
     Raises:
         DataError: the file is missing, or is not the one this version was made with.
@@ -112,7 +116,8 @@ def load_texture(name: str) -> tuple[npt.NDArray[np.uint8], ...]:
         )
     with Image.open(path) as handle:
         image = np.asarray(handle.convert("RGB"), dtype=np.uint8)
-    levels = [image]
+    look = name.partition(SEPARATOR)[2]
+    levels = [paint(image, look) if look else image]
     for _ in range(LEVELS - 1):
         height, width = levels[-1].shape[:2]
         half = cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)

@@ -58,17 +58,8 @@ class DISWarp(nn.Module):
         check_frames(image0, image1)
         time = timestep_column(timestep, image0)
         with torch.no_grad():
-            forward = self._flow(image0, image1)
-            backward = self._flow(image1, image0)
-            motion = _motion_at(image0, image1, forward, backward, time)
-            to0, to1 = -time * motion, (1 - time) * motion
-            hidden0 = warp(_inconsistency(forward, backward), to0)
-            hidden1 = warp(_inconsistency(backward, forward), to1)
-            # a point of frame 0 that has no partner is hidden in frame 1, so frame 0 must supply it
-            weight0 = (1 - time) * (hidden0 + 0.05)
-            weight1 = time * (hidden1 + 0.05)
-            share1 = weight1 / (weight0 + weight1)
-        return torch.lerp(warp(image0, to0), warp(image1, to1), share1)
+            flows = self._flow(image0, image1), self._flow(image1, image0)
+        return interpolate_along(image0, image1, *flows, time)
 
     def _flow(self, first: Tensor, second: Tensor) -> Tensor:
         """DIS flow ``(B, 2, H, W)`` from ``first`` to ``second``, on their device."""
@@ -78,6 +69,33 @@ class DISWarp(nn.Module):
         flows = [estimator.calc(a, b, None) for a, b in zip(gray0, gray1, strict=True)]
         flow = torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2)[..., :height, :width]
         return flow.to(first)
+
+
+def interpolate_along(
+    image0: Tensor, image1: Tensor, forward: Tensor, backward: Tensor, timestep: float | Tensor
+) -> Tensor:
+    """The frame at a time between two frames whose flows are known, as :class:`DISWarp` makes it.
+
+    Args:
+        image0, image1: ``(B, 3, H, W)`` in [0, 1].
+        forward, backward: flows ``(B, 2, H, W)`` in pixels, from image0 to image1 and back.
+        timestep: in [0, 1], a number or ``(B,)``.
+
+    Raises:
+        ValueError: shapes or the time do not fit.
+    """
+    check_frames(image0, image1)
+    time = timestep if isinstance(timestep, Tensor) and timestep.dim() == 4 else timestep_column(timestep, image0)
+    with torch.no_grad():
+        motion = _motion_at(image0, image1, forward, backward, time)
+        to0, to1 = -time * motion, (1 - time) * motion
+        hidden0 = warp(_inconsistency(forward, backward), to0)
+        hidden1 = warp(_inconsistency(backward, forward), to1)
+        # a point of frame 0 that has no partner is hidden in frame 1, so frame 0 must supply it
+        weight0 = (1 - time) * (hidden0 + 0.05)
+        weight1 = time * (hidden1 + 0.05)
+        share1 = weight1 / (weight0 + weight1)
+    return torch.lerp(warp(image0, to0), warp(image1, to1), share1)
 
 
 # below this size the coarsest patches of DIS do not fit

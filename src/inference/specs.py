@@ -13,16 +13,17 @@ from torch import nn
 
 from ..core.config import Section, parse_section
 from ..core.errors import ConfigError, nearest
-from ..inference import FolderMethod, Method, NetworkMethod, engine_options
 from ..models.card import ModelCard, PublishedResult
 from ..models.registry import ModelInfo, create_model, get_card, list_models, load_model, model_info
+from .folder import FolderMethod
+from .method import Method
+from .network import NetworkMethod, engine_options
 
 RUN_WEIGHTS = "weights.safetensors"
 
 
-class MethodSpec(Section):
-    """One method of a benchmark; exactly one of ``network``, ``run``, ``baseline``, ``folder`` and, alone,
-    ``weights`` says what it is.
+class MethodFields(Section):
+    """What can be said about a method.
 
     Attributes:
         network: name of a registered network, with ``weights`` (path or official tag) and ``options``.
@@ -44,6 +45,12 @@ class MethodSpec(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     parts: dict[str, str] = Field(default_factory=dict)
     inference: dict[str, Any] = Field(default_factory=dict)
+
+
+class MethodSpec(MethodFields):
+    """One method of a benchmark or of a pipeline's stage; exactly one of ``network``, ``run``, ``baseline``, ``folder``
+    and, alone, ``weights`` says what it is.
+    """
 
     @model_validator(mode="after")
     def _one_kind(self) -> MethodSpec:
@@ -70,7 +77,7 @@ class Resolved(NamedTuple):
     run: Path | None = None
 
 
-def method_from_spec(name: str, spec: str | Mapping[str, Any], task: str) -> Resolved:
+def method_from_spec(name: str, spec: str | Mapping[str, Any], task: str, where: str | None = None) -> Resolved:
     """Build the method ``methods.<name>=<spec>``.
 
     A bare string is, in this order: a run folder (it holds ``weights.safetensors``), a folder of results, a
@@ -80,12 +87,13 @@ def method_from_spec(name: str, spec: str | Mapping[str, Any], task: str) -> Res
         name: of the table's row.
         spec: a mapping with the fields of :class:`MethodSpec`, or a bare string.
         task: of the benchmark; a network for another task is refused.
+        where: dotted path of the specification, for messages; None: ``methods.<name>``.
 
     Raises:
         ConfigError: nothing fits the specification, or it contradicts itself or the task.
         WeightsError: the weights cannot be loaded.
     """
-    where = f"methods.{name}"
+    where = where or f"methods.{name}"
     if isinstance(spec, str):
         kind, why = recognise(spec, where, task)
         parsed = MethodSpec.model_validate({kind: spec})
@@ -170,7 +178,7 @@ def _card(network: str, task: str, where: str) -> ModelCard:
         )
     if network in list_models():
         other = get_card(network).task
-        raise ConfigError(f"{where}: {network!r} is a network for {other}, this benchmark is about {task}")
+        raise ConfigError(f"{where}: {network!r} is a network for {other}, expected one for {task}")
     raise ConfigError(
         f"{where}: there is no network {network!r}{nearest(network, known)} (for {task}: {', '.join(known)})"
     )

@@ -1,0 +1,1 @@
+"""Networks that give a video another appearance, and methods that need no weights."""
