@@ -222,8 +222,8 @@ def change_correlation(one: Tensor, other: Tensor, least: int) -> tuple[Indices,
     length = 1 << (count + others - 1).bit_length()
     covariance, spread_one, spread_other = (np.zeros(len(lags)) for _ in range(3))
     # some components at a time, for the sake of memory
-    for part, other_part in zip(one.split(16, dim=1), other.split(16, dim=1), strict=True):
-        a, b = part.double(), other_part.double()
+    for begin in range(0, one.shape[1], 16):
+        a, b = (series[:, begin : begin + 16].double() for series in (one, other))
         spectrum = torch.fft.rfft(b, length, dim=0) * torch.fft.rfft(a, length, dim=0).conj()
         covariance += torch.fft.irfft(spectrum.sum(1), length)[torch.from_numpy(lags)].numpy()
         sum_a, square_a = _sums(a, starts, stops)
