@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,18 +47,15 @@ def read_sound(path: str | os.PathLike[str], rate: int = 8000, seconds: float | 
             if not container.streams.audio:
                 raise VideoError(f"{str(path)!r} has no sound")
             resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-            place, limit = 0, None if seconds is None else round(seconds * rate)
-            for frame in container.decode(audio=0):
-                for part in resampler.resample(frame):
-                    place = round(part.pts * part.time_base * rate) if part.pts is not None else place
-                    parts.append((place, part.to_ndarray()[0]))
-                    place += part.samples
-                if limit is not None and parts and place - parts[0][0] >= limit:
+            limit = None if seconds is None else round(seconds * rate)
+            frames = chain(container.decode(audio=0), (None,))  # None brings what the resampler holds back
+            for made in chain.from_iterable(map(resampler.resample, frames)):
+                begin = parts[-1][0] + len(parts[-1][1]) if parts else 0
+                if made.pts is not None and made.time_base is not None:
+                    begin = round(made.pts * made.time_base * rate)
+                parts.append((begin, made.to_ndarray()[0]))
+                if limit is not None and begin + made.samples - parts[0][0] >= limit:
                     break
-            else:
-                for part in resampler.resample(None):
-                    parts.append((place, part.to_ndarray()[0]))
-                    place += part.samples
     except av.error.FFmpegError as error:
         raise VideoError(f"cannot read the sound of {str(path)!r}: {error.strerror or error}") from error
     if not parts:

@@ -106,7 +106,7 @@ class _Motion:
             return 0.0
         flow = self._dis.calc(before[1], now, None)
         seconds = float(self._times[number] - self._times[before[0]])
-        return float(np.linalg.norm(flow, axis=2).mean()) / max(now.shape) * 100 / seconds
+        return float(np.linalg.norm(flow, axis=2).mean() / max(now.shape) * 100 / seconds)
 
 
 def _read(reader: VideoReader, frames: range) -> Iterator[Frame]:

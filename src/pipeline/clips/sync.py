@@ -34,8 +34,8 @@ class Alignment(NamedTuple):
     Attributes:
         offset: what is seen at ``t`` seconds of the first video is seen at ``t + offset`` of the second, each on its
             own clock (``reader.timestamps``); for a warp, at the first pair.
-        confidence: 0 to 1. For an offset: how far the best one is ahead of the best that is another one (1 where there
-            is nothing like it); for a warp: mean likeness of the pairs. 1 for time stamps.
+        confidence: 0 to 1. By sound: how far the best offset is ahead of the best other peak, in parts of it. By
+            frames: the difference of their correlations. For a warp: mean likeness of the pairs. 1 for time stamps.
         pairs: ``(N,)`` int64, for every frame of the first video that of the second; -1 where there is none.
     """
 
@@ -110,17 +110,19 @@ def phase_correlation(
 
 
 def _best(
-    offsets: npt.NDArray[np.float64], scores: npt.NDArray[np.floating], max_offset: float | None, same: float
+    offsets: Values, scores: npt.NDArray[np.floating], max_offset: float | None, same: float, full: float | None = None
 ) -> tuple[float, float]:
+    """The best offset, and how far it is ahead of the best other peak, in parts of a full score (None: of its own)."""
     possible = np.ones(len(offsets), np.bool_) if max_offset is None else np.abs(offsets) <= max_offset
     if not possible.any():
         raise DataError(f"the recordings do not overlap at any offset of up to {max_offset:g} s")
     offsets, scores = offsets[possible], scores[possible]
     place = int(np.argmax(scores))
-    others = scores[np.abs(offsets - offsets[place]) > same]
-    rival = float(others.max(initial=0.0))
+    around = np.pad(scores, 1, constant_values=-np.inf)
+    peak = (scores >= around[:-2]) & (scores >= around[2:]) & (np.abs(offsets - offsets[place]) > same)
+    rival = float(scores[peak].max(initial=0.0))
     best = float(scores[place])
-    return float(offsets[place]), max(0.0, 1 - rival / best) if best > 0 else 0.0
+    return float(offsets[place]), max(0.0, (best - rival) / (full or best)) if best > 0 else 0.0
 
 
 def align_frames(
@@ -171,7 +173,7 @@ def align_frames(
             raise DataError(f"nothing changes in {str(reader.path)!r}; align by sound or time stamps")
     lags, scores = change_correlation(one, other, math.ceil(min_overlap * min(len(one), len(other))))
     offsets = lags / rate + float(second.timestamps[0] - first.timestamps[0])
-    offset, confidence = _best(offsets, scores, max_offset, 2.5 / rate)
+    offset, confidence = _best(offsets, scores, max_offset, 2.5 / rate, full=1.0)
     return Alignment(offset, confidence, pair_frames(first, second, offset))
 
 
@@ -222,8 +224,8 @@ def change_correlation(one: Tensor, other: Tensor, least: int) -> tuple[Indices,
     length = 1 << (count + others - 1).bit_length()
     covariance, spread_one, spread_other = (np.zeros(len(lags)) for _ in range(3))
     # some components at a time, for the sake of memory
-    for part, other_part in zip(one.split(16, dim=1), other.split(16, dim=1), strict=True):
-        a, b = part.double(), other_part.double()
+    for begin in range(0, one.shape[1], 16):
+        a, b = (series[:, begin : begin + 16].double() for series in (one, other))
         spectrum = torch.fft.rfft(b, length, dim=0) * torch.fft.rfft(a, length, dim=0).conj()
         covariance += torch.fft.irfft(spectrum.sum(1), length)[torch.from_numpy(lags)].numpy()
         sum_a, square_a = _sums(a, starts, stops)

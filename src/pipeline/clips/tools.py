@@ -145,7 +145,7 @@ class SyncTool(Tool):
     by: Literal["audio", "frames", "warp", "timestamps"] = "audio"
     offset: float = 0.0
     max_offset: float | None = Field(default=None, gt=0)
-    min_confidence: float = Field(default=0.1, ge=0, le=1)
+    min_confidence: float = Field(default=0.2, ge=0, le=1)
     write: bool = False
     crf: int = Field(default=16, ge=0, le=51)
 

@@ -63,9 +63,9 @@ def test_blend_is_linear_and_flow_follows_the_motion(write: Make) -> None:
     target = source.with_name("double.mp4")
     assert resample(source, target, 50, "blend") == 24
     assert levels(target)[:23] == pytest.approx(20 + 2 * np.arange(23), abs=2.5)
-    moving = write(scene(3, 10, 4.0), "moving.mp4")
+    moving = write(scene(3, 10, 8.0), "moving.mp4")
     assert resample(moving, source.with_name("flow.mp4"), 50, "flow") == 20
-    between = scene(3, 19, 2.0)
+    between = scene(3, 19, 4.0)
     errors = {}
     resample(moving, source.with_name("blend.mp4"), 50, "blend")
     for name in ("flow", "blend"):

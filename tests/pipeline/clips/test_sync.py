@@ -75,7 +75,7 @@ def test_frames_tell_the_offset_of_another_size_exposure_and_rate(write: Make, f
     with open_video(write(first, "a.mp4")) as a, open_video(write(second, "b.mp4", fps=fps)) as b:
         found = align_frames(a, b)
         assert found.offset == pytest.approx(-start / 25, abs=1.01 / fps)
-        assert found.confidence > 0.02
+        assert found.confidence > 0.2
         frames = np.flatnonzero(found.pairs >= 0)
         assert len(frames) > 40
         shown = start + found.pairs[frames] * step
