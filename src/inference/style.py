@@ -20,9 +20,7 @@ from .coherence import CoherenceFilter
 from .cuts import CHANGE, CutDetector
 from .method import Chunk, Context
 from .pairs import batches
-
-#: name of the extra ``(T,)`` by which whoever knows the cuts of a video marks the first frame of each scene
-SHOT_START = "shot_start"
+from .shots import SHOT_START, starts_of
 
 
 class StyleOptions(Section):
@@ -33,7 +31,8 @@ class StyleOptions(Section):
             have one style do not look at it, but measures of style compare with it.
         reference_frames: at most so many frames of a reference clip, evenly spread.
         reference_size: longer side in pixels to which larger references are shrunk; null: not at all.
-        cuts: a state that is carried from frame to frame begins anew at scene cuts.
+        cuts: a state that is carried from frame to frame begins anew at scene cuts, which are looked for; at marked
+            ones (:func:`framewright.inference.mark_shots`) it does so in any case.
         cut_change: mean change of luma in [0, 1] that a cut has at least.
         coherence: in (0, 1]: strength of a filter over the result that makes it follow the motion of its source, see
             :class:`framewright.inference.coherence.CoherenceFilter`; null: none.
@@ -136,8 +135,8 @@ def _reference(net: nn.Module, context: Context, name: str, options: StyleOption
 def _frames(chunks: Iterable[Chunk], video: str, detector: CutDetector | None) -> Iterator[_Frame]:
     size: torch.Size | None = None
     for chunk in chunks:
-        marks = chunk.extras.get(SHOT_START)
-        for place, image in enumerate(chunk.frames):
+        known = SHOT_START in chunk.extras
+        for image, marked in zip(chunk.frames, starts_of(chunk), strict=True):
             if size is not None and image.shape != size:
                 raise DataError(
                     f"the frames of the video {video!r} change their size from {size[2]}x{size[1]} to "
@@ -145,10 +144,7 @@ def _frames(chunks: Iterable[Chunk], video: str, detector: CutDetector | None) -
                 )
             starts = size is None
             size = image.shape
-            if detector is None:
-                cut = False
-            else:
-                cut = detector.push(image) if marks is None else bool(marks[place])
+            cut = detector is not None and (marked if known else detector.push(image))
             yield _Frame(image, starts or cut)
 
 
