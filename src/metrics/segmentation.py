@@ -121,7 +121,9 @@ class BoundaryF(ValueMetric):
 
     A boundary pixel of the result counts as right within ``tolerance`` of a true one of the same class, and the other
     way round (Csurka, Larlus and Perronnin, "What is a good evaluation measure for semantic segmentation?", BMVC 2013).
-    Where true labels do not count, boundaries do not either. A frame of a single region has no value.
+    VOC has no labels along the edges of its objects: a pixel without a label takes the nearest one, so that the true
+    edge runs in the middle; farther than ``tolerance`` from all labels nothing counts. A frame of a single region has
+    no value.
 
     Args:
         num_classes: true labels from 0 to below it count.
@@ -161,7 +163,10 @@ class BoundaryF(ValueMetric):
 
     def _frame(self, made: npt.NDArray[np.int64], true: npt.NDArray[np.int64]) -> float:
         counts = (true >= 0) & (true < self.num_classes)
+        if not counts.any():
+            return math.nan
         radius = max(1, math.ceil(self.tolerance * math.hypot(*true.shape)))
+        true, counts = _filled(true, counts), _grown(counts, radius)
         found = []
         for label in np.union1d(made[counts], true[counts]):
             edges = [_edges(labels == label, counts) for labels in (made, true)]
@@ -175,6 +180,20 @@ class BoundaryF(ValueMetric):
             precision, recall = (int(hit.sum()) / count for hit, count in zip(near, number, strict=True))
             found.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
         return 100 * float(np.mean(found)) if found else math.nan
+
+
+def _filled(labels: npt.NDArray[np.int64], counts: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Where labels do not count, the nearest one that does."""
+    import cv2
+
+    if counts.all():
+        return labels
+    unknown = (~counts).astype(np.uint8)
+    _, nearest = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    table = np.zeros(int(nearest.max()) + 1, labels.dtype)
+    table[nearest[counts]] = labels[counts]
+    filled: npt.NDArray[np.int64] = table[nearest]
+    return filled
 
 
 def _edges(region: npt.NDArray[np.bool_], counts: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from framewright.core.errors import ConfigError
 from framewright.metrics import BoundaryF, MeanIoU, PixelAccuracy, VideoPair, create_value_metric
 from framewright.metrics.base import PooledMetric
@@ -94,3 +95,23 @@ def test_boundary_f() -> None:
     nothing = metric.values(pair_of(torch.zeros_like(square(0)), torch.zeros_like(square(0))))
     assert math.isnan(float(nothing[0]))
     assert int(metric.summarise(nothing)[1]) == 0
+
+
+def test_boundary_f_where_edges_have_no_label() -> None:
+    """As in VOC, whose objects have a rim without labels."""
+    metric = BoundaryF(num_classes=2, tolerance=0.01)
+    true = square(30)
+    grown = F.max_pool2d(true[:, None].float(), 5, 1, 2)[:, 0]
+    shrunk = -F.max_pool2d(-true[:, None].float(), 5, 1, 2)[:, 0]
+    rimmed = torch.where(grown == shrunk, true, 255)
+    assert (rimmed == 255).any()
+    assert float(metric.values(pair_of(true, rimmed))[0]) == 100.0
+    assert float(metric.values(pair_of(square(45), rimmed))[0]) < 60
+    # far from all labels nothing counts
+    half = true.clone()
+    half[:, :, 50:] = 255
+    made = true.clone()
+    made[:, 10:20, 70:80] = 1
+    assert float(metric.values(pair_of(made, half))[0]) == 100.0
+    nothing = metric.values(pair_of(true, torch.full_like(true, 255)))
+    assert math.isnan(float(nothing[0]))
