@@ -160,7 +160,7 @@ class RGAN(nn.Module):
 
     def _shares(self, style: Tensor) -> tuple[Tensor, ...]:
         """What of the style belongs to each modulated convolution."""
-        return style.split(self._parts, 1)
+        return torch.split(style, self._parts, 1)
 
     def _encode(self, frames: Tensor, shares: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         full = F.relu(F.instance_norm(self.entry(frames * 2 - 1)))
