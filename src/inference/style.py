@@ -55,7 +55,8 @@ class StyleOptions(Section):
         """
         if self.reference is None:
             return None
-        return _read(str(Path(self.reference).expanduser()), self.reference_frames, self.reference_size)
+        path = Path(self.reference).expanduser()
+        return _read(str(path), self.reference_frames, self.reference_size, _stamp(path))
 
     def identity(self) -> dict[str, Any]:
         """What a result depends on: all options, and what the files hold that they name."""
@@ -190,8 +191,15 @@ def _filter(options: StyleOptions, device: torch.device) -> CoherenceFilter:
 
 
 @functools.lru_cache(maxsize=8)
-def _read(path: str, frames: int, size: int | None) -> Tensor:
+def _read(path: str, frames: int, size: int | None, stamp: tuple[int, ...]) -> Tensor:
+    """Read once, as long as the file is the same."""
     return read_reference(path, frames, size)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    files = [path, *(sorted(path.iterdir()) if path.is_dir() else ())]
+    stats = [file.stat() for file in files if file.exists()]
+    return tuple(value for stat in stats for value in (stat.st_mtime_ns, stat.st_size))
 
 
 def _contents(path: Path) -> dict[str, str]:

@@ -70,6 +70,11 @@ def test_references_of_the_data_and_of_methods(videos: Path, tmp_path: Path) -> 
     colour(tmp_path / "blue.png", 20, 160, 60)
     later = table(values, specs, protocol, cache=tmp_path / "cache")
     assert later.computed == 4
+    green = {method.name: method.metrics["colour_distance"].mean for method in later.results.methods}
+    assert green["input_as_blue"] != found["input_as_blue"]
+    assert {name: green[name] for name in ("input", "red", "matched")} == {
+        name: found[name] for name in ("input", "red", "matched")
+    }
 
 
 def test_videos_in_pairs_and_a_table_without_downloads(videos: Path, tmp_path: Path) -> None:

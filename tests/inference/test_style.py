@@ -125,6 +125,21 @@ def test_results_do_not_depend_on_chunks() -> None:
     assert not torch.equal(styled(net, video, context=context), whole)
 
 
+def test_the_recurrent_generator_begins_anew_after_a_cut() -> None:
+    torch.manual_seed(0)
+    net = create_model("rgan", ngf=4, n_blocks=1)
+    with torch.no_grad():  # newly made ones are nearly grey
+        for parameter in net.parameters():
+            parameter.mul_(3)
+    first, second = pan(1, 3), pan(2, 4)
+    context = Context("style", reference=torch.rand(2, 3, 30, 20))
+    whole = styled(net, torch.cat((first, second)), context=context)
+    torch.testing.assert_close(whole[3:], styled(net, second, context=context), rtol=0, atol=1e-5)
+    torch.testing.assert_close(styled(net, torch.cat((first, second)), 1, context), whole, rtol=0, atol=1e-5)
+    carried = styled(net, torch.cat((first, second)), context=context, cuts=False)
+    assert float((carried[3:] - whole[3:]).abs().max()) > 1e-3
+
+
 def test_references_of_every_kind(tmp_path: Path) -> None:
     clip = pan(4, 20, 64, 96)
     save_video(clip, tmp_path / "clip.mp4")
