@@ -62,7 +62,7 @@ def test_the_evaluation_set_knows_the_true_result() -> None:
         video.truth["reference"], ScenesEvaluation("scenes_eval_v1", "style", 2, ["ink"])[1].truth["styled"]
     )
     assert set(videos.describe()["appearances"]) == {"ink"}
-    with pytest.raises(ConfigError, match="unknown appearance 'inc'; expected one of .*; did you mean 'ink'"):
+    with pytest.raises(ConfigError, match=r"unknown appearance 'inc'; expected one of .*; did you mean 'ink'"):
         ScenesEvaluation("scenes_eval_v1", "style", appearances=["inc"])
     with pytest.raises(ConfigError, match="name at least one"):
         ScenesDataset("style", appearances=[])
@@ -73,8 +73,13 @@ def test_clips_of_two_folders(tmp_path: Path) -> None:
     write_videos(tmp_path / "style", (0, 255, 0), frames=5, size=(64, 48))
     section = parse_data(
         {
-            "name": "style_folders", "content": str(tmp_path / "content"), "style": str(tmp_path / "style"),
-            "crop": 32, "step": 2, "validation_frames": 4, "reference_frames": 2,
+            "name": "style_folders",
+            "content": str(tmp_path / "content"),
+            "style": str(tmp_path / "style"),
+            "crop": 32,
+            "step": 2,
+            "validation_frames": 4,
+            "reference_frames": 2,
         }
     )
     source = create_source(section, "style")
