@@ -62,7 +62,7 @@ def test_the_evaluation_set_knows_the_true_result() -> None:
         video.truth["reference"], ScenesEvaluation("scenes_eval_v1", "style", 2, ["ink"])[1].truth["styled"]
     )
     assert set(videos.describe()["appearances"]) == {"ink"}
-    with pytest.raises(ConfigError, match="unknown appearance 'inc'; expected one of .*; did you mean 'ink'"):
+    with pytest.raises(ConfigError, match=r"unknown appearance 'inc'; expected one of .*; did you mean 'ink'"):
         ScenesEvaluation("scenes_eval_v1", "style", appearances=["inc"])
     with pytest.raises(ConfigError, match="name at least one"):
         ScenesDataset("style", appearances=[])
