@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..core.files import atomic_path, make_directory, safe_name, sha256_json, write_json
@@ -183,23 +183,23 @@ class _VideoTruth(Shared):
         if path is None or not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return {key: torch.from_numpy(stored[key]).to(self._owner.device) for key in stored.files}
-        except Exception:  # zip, zlib and header errors of a damaged file: it is only a cache, compute again
+            # mapped into memory, not read: flow is most of what a warm cache holds, and an archive's checksums
+            # would be a tenth of the time of a whole table
+            return dict(load_file(path, device=str(self._owner.device)))
+        except Exception:  # header and size errors of a damaged file: it is only a cache, compute again
             return None
 
     def store(self, name: str, identity: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         path = self._path(name, identity)
         if path is not None:
             with atomic_path(path) as temporary:
-                arrays: dict[str, Any] = {key: value.cpu().numpy() for key, value in tensors.items()}
-                np.savez(temporary, **arrays)
+                save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, temporary)
 
     def _path(self, name: str, identity: Mapping[str, Any]) -> Path | None:
         if self._owner.folder is None:
             return None
         digest = sha256_json({"name": name, **identity})[:16]
-        return self._owner.folder / f"{self._index:06d}-{safe_name(name)}-{digest}.npz"
+        return self._owner.folder / f"{self._index:06d}-{safe_name(name)}-{digest}.safetensors"
 
 
 def _keyed_folder(folder: Path, key: Mapping[str, Any]) -> Path:

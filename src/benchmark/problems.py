@@ -44,7 +44,7 @@ class Problem:
     """One video, ready for a method and for the metrics.
 
     Attributes:
-        sources: ``(N, 3, H, W)`` frames that the method sees.
+        sources: ``(N, 3, H, W)`` frames that the method sees, but for what ``hides``.
         targets: ``(M, 3, H, W)`` frames that its output is compared with.
         context: what it is asked to do.
         mask: ``(M, 1, H, W)``, 1 = hole; the method sees it beside the sources. None where there are none.
@@ -56,6 +56,8 @@ class Problem:
             then flows, and frames are flows in colour.
         scale: see :class:`framewright.metrics.VideoPair`.
         seen: what the method sees beside the sources and the mask, by name: a trimap.
+        hides: the method sees 0 in the holes of the sources; made only when a chunk is asked for, because nobody does
+            so for a folder of results.
     """
 
     sources: Tensor
@@ -69,11 +71,17 @@ class Problem:
     longest: float | None = None
     scale: int = 1
     seen: Mapping[str, Tensor] = field(default_factory=dict)
+    hides: bool = False
 
     def chunks(self) -> Iterator[Chunk]:
         """The sources as a stream, with the mask where there is one."""
         extras = dict(self.seen) | ({} if self.mask is None else {"mask": self.mask})
-        return chunked(self.sources, CHUNK_FRAMES, extras=extras)
+        for chunk in chunked(self.sources, CHUNK_FRAMES, extras=extras):
+            yield replace(chunk, frames=chunk.frames * (1 - chunk.extras["mask"])) if self.hides else chunk
+
+    def outline(self) -> Iterator[Chunk]:
+        """As many chunks, for a method that looks at nothing but their number and size."""
+        return chunked(self.sources, CHUNK_FRAMES)
 
     def scored(self, chunk: Chunk) -> Tensor:
         """Output frames as the protocol compares them, ``(K, 3, H, W)``; flow and labels as colours, alpha as grey.
@@ -124,6 +132,8 @@ class Problem:
         if self.context.task in ("interpolation", "flow"):
             left = index // len(self.context.timesteps)
             return (self.sources[left] + self.sources[left + 1]) / 2
+        if self.hides and self.mask is not None:
+            return self.sources[index] * (1 - self.mask[index])
         return self.sources[index]
 
     def view(self, chunk: Chunk, index: int) -> View:
@@ -192,9 +202,8 @@ def _inpainting(video: EvaluationVideo, protocol: Protocol, device: torch.device
     if "mask" not in video.truth:
         raise DataError(f"the video {video.id!r} has no masks of holes, which the protocol {protocol.name!r} needs")
     problem = _any(video, protocol, device, precision)
-    assert problem.mask is not None
     # a method must not see what it is asked to guess
-    return replace(problem, sources=video.frames * (1 - problem.mask))
+    return replace(problem, hides=True)
 
 
 def _flow(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:

@@ -18,7 +18,7 @@ from ..core.files import sha256_json
 from ..core.processes import Group
 from ..core.provenance import command_line, environment
 from ..datamodules.base import EvaluationDataset
-from ..inference import Context, Method
+from ..inference import Context, FolderMethod, Method
 from ..metrics import ValueMetric
 from ..video.montage import to_uint8
 from .aggregates import column_result, video_value
@@ -36,7 +36,7 @@ from .results import (
     Results,
 )
 from .samples import Clip, FrameKeeper, Gallery, pick_cases, write_clip, write_still
-from .scoring import Column, Row, make_columns, score, views_of
+from .scoring import Column, Ran, Row, make_columns, run_method, score, views_of
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,14 @@ class _Video:
     clip: bool
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A video that was read, and what the first method made of it, if that was read too."""
+
+    problem: Problem
+    first: Ran | None = None
+
+
 class _Run:
     def __init__(self, benchmark: Benchmark, options: RunOptions) -> None:
         _check_names(benchmark.methods)
@@ -214,13 +222,22 @@ class _Run:
     def _videos(self, mine: Sequence[int], progress: tqdm[Any]) -> None:
         """All videos of this process, the next one read while the results of the last method are measured.
 
-        Not earlier, because methods are timed, and not before the costs are known, because memory is measured.
+        Not earlier, because methods are timed (folders of results are not), and not before the costs are known,
+        because memory is measured.
         """
         waiting = [video for video in map(self._known, mine) if not self._settle(video, progress)]
-        with ReadAhead(self._problem) as problems:
+        with ReadAhead(lambda place: self._ready(waiting[place])) as ahead:
             for place, video in enumerate(waiting):
-                following = [partial(problems.begin, later.index) for later in waiting[place + 1 : place + 2]]
-                self._video(video, problems.get(video.index), following[0] if following else None, progress)
+                begin = partial(ahead.begin, place + 1) if place + 1 < len(waiting) else None
+                self._video(video, ahead.get(place), begin, progress)
+
+    def _ready(self, video: _Video) -> _Ready:
+        """A video and, if the results of a folder come first, these."""
+        problem = self._problem(video.index)
+        method = self.states[0].method
+        if not isinstance(method, FolderMethod) or video.clip or not self._missing(video.rows[0]):
+            return _Ready(problem)
+        return _Ready(problem, run_method(method, problem))
 
     def _known(self, index: int) -> _Video:
         """What is known of a video before it is read."""
@@ -242,8 +259,8 @@ class _Run:
         progress.update(len(self.states))
         return True
 
-    def _video(self, video: _Video, problem: Problem, begin: Callable[[], None] | None, progress: tqdm[Any]) -> None:
-        index, clip, costs = video.index, video.clip, video.costs
+    def _video(self, video: _Video, ready: _Ready, begin: Callable[[], None] | None, progress: tqdm[Any]) -> None:
+        index, clip, costs, problem = video.index, video.clip, video.costs, ready.problem
         truth = self.truth.video(index)
         kept: dict[str, Pictures] = {}
         for state, row in zip(self.states, video.rows, strict=True):
@@ -254,7 +271,12 @@ class _Run:
             if row is None or columns or (clip and pictures is None):
                 keeper = FrameKeeper(self.options.clip_frames)
                 made = begin if state is self.states[-1] and None not in costs else None
-                row = _merged(row, score(state.method, problem, columns, keeper if clip else None, truth, made))
+                if made is not None and isinstance(state.method, FolderMethod):
+                    # nothing is timed: the next video can be read at once
+                    made()
+                    made = None
+                ran = ready.first if state is self.states[0] else None
+                row = _merged(row, score(state.method, problem, columns, keeper if clip else None, truth, made, ran))
                 self.computed += 1
                 if clip:
                     pictures = keeper.pictures()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.errors import DataError, FramewrightError, WeightsError
 from ..core.files import sha256_json
-from ..inference import Chunk, Method
+from ..inference import Chunk, FolderMethod, Method
 from ..metrics import BenchmarkMetric, SetMetric, Shared, ValueMetric, VideoPair, create_metric, metric_entry
 from .problems import Problem, View
 from .protocol import MetricChoice, Protocol
@@ -123,6 +123,20 @@ def _make_column(choice: MetricChoice, protocol: Protocol, device: torch.device,
         return Column(record, None, str(error))
 
 
+class Ran(NamedTuple):
+    """What a method made of a video.
+
+    Attributes:
+        frames: ``(N, 3, H, W)``, as they are scored.
+        results: what it made beside them, by name, the time axis first.
+        seconds: spent in it.
+    """
+
+    frames: Tensor
+    results: dict[str, Tensor]
+    seconds: float
+
+
 def score(
     method: Method,
     problem: Problem,
@@ -130,6 +144,7 @@ def score(
     keep: Callable[[int, Tensor], None] | None = None,
     truth: Shared | None = None,
     made: Callable[[], None] | None = None,
+    ran: Ran | None = None,
 ) -> Row:
     """Run a method over one video and measure what it made.
 
@@ -140,12 +155,13 @@ def score(
         keep: called with the position and the frames ``(N, 3, H, W)``, as they are scored, of each chunk.
         truth: what is known of the video's ground truth, shared by all methods.
         made: called when the method has finished, before anything is measured.
+        ran: what :func:`run_method` returned for it, if it has run already.
 
     Raises:
         DataError: the method returned a wrong number or size of frames, or a metric cannot be measured on the video.
         FramewrightError: a metric is not a number.
     """
-    frames, results, seconds = _run(method, problem, keep)
+    frames, results, seconds = ran or run_method(method, problem, keep)
     row = Row(problem.context.video_id, len(frames), seconds)
     if made is not None:
         made()
@@ -211,15 +227,14 @@ def _in_order(kept: dict[str, Any], keys: Sequence[str]) -> None:
             kept[key] = kept.pop(key)
 
 
-def _run(
-    method: Method, problem: Problem, keep: Callable[[int, Tensor], None] | None
-) -> tuple[Tensor, dict[str, Tensor], float]:
-    """The frames as they are scored, what the method made beside them, and the seconds spent in it."""
+def run_method(method: Method, problem: Problem, keep: Callable[[int, Tensor], None] | None = None) -> Ran:
+    """Run a method over one video; ``keep`` and errors as in :func:`score`."""
     device = problem.context.device
     position, seconds = 0, 0.0
     made: list[Tensor] = []
     beside: dict[str, list[Tensor]] = {}
-    output = method.process(problem.chunks(), problem.context)
+    stored = isinstance(method, FolderMethod)
+    output = method.process(problem.outline() if stored else problem.chunks(), problem.context)
     while True:
         started = time.perf_counter()
         chunk = next(output, None)
@@ -245,7 +260,7 @@ def _run(
             f"expected {len(problem.targets)}"
         )
     joined = {name: torch.cat(parts) for name, parts in beside.items()}
-    return (torch.cat(made) if made else problem.targets[:0]), joined, seconds
+    return Ran(torch.cat(made) if made else problem.targets[:0], joined, seconds)
 
 
 def _check_numbers(result: Tensor, method: Method, problem: Problem, position: int) -> None:

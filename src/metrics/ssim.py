@@ -163,6 +163,27 @@ def box_sum(x: Tensor, window: int) -> Tensor:
     return x
 
 
+# of which the sums of a^2 + b^2 of 8-bit levels fit into 32 bits
+_LARGEST_INTEGER_WINDOW = 127
+
+
+def _levels(image: Tensor) -> Tensor | None:
+    """An image on the CPU as levels of 8 bits in int32; None unless all its values are n/255."""
+    if image.device.type != "cpu":
+        return None
+    levels = (image * 255).round_()
+    return levels.to(torch.int32) if torch.equal(levels / 255, image) else None
+
+
+def _integer_box_sum(x: Tensor, window: int) -> Tensor:
+    """:func:`box_sum` of an int32 plane ``(H, W)``, exact, as float64; a fifth of its time."""
+    import cv2
+
+    sums = cv2.boxFilter(x.numpy(), cv2.CV_64F, (window, window), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    inside = slice(window // 2, -(window // 2))
+    return torch.from_numpy(sums)[inside, inside]
+
+
 def ssim_of_moments(moments: Sequence[Tensor], constants: tuple[float, float], correction: float) -> Tensor:
     """SSIM from the means over windows of a, b, a^2 + b^2 and ab; overwrites them.
 
@@ -238,9 +259,14 @@ class UniformSSIM(FrameMetric):
         if place is None:
             return torch.ones((), dtype=torch.float64)
         rows, columns = self._reach(place[0], height), self._reach(place[1], width)
-        a, b = to_double(a[:, rows, columns], b[:, rows, columns], self.rounded)
+        a, b = a[:, rows, columns], b[:, rows, columns]
+        levels = (_levels(a), _levels(b)) if self.window <= _LARGEST_INTEGER_WINDOW else (None, None)
+        if levels[0] is not None and levels[1] is not None:
+            a, b = levels[0], levels[1]
+        else:
+            a, b = to_double(a, b, self.rounded)
         # plane by plane: what is at work at a time fits into a processor's cache
-        maps = [self._plane(x, y) for x, y in zip(a, b, strict=True)]
+        maps = [self._plane(*planes) for planes in zip(a, b, strict=True)]
         looked_at = sum(found.numel() for found in maps)
         return (torch.stack([found.sum() for found in maps]).sum() + (windows - looked_at)) / windows
 
@@ -251,11 +277,17 @@ class UniformSSIM(FrameMetric):
         return slice(min(first, last), last + self.window)
 
     def _plane(self, a: Tensor, b: Tensor) -> Tensor:
-        """SSIM of every window of one channel ``(H, W)``."""
+        """SSIM of every window of one channel ``(H, W)``: float64, or the levels of 8 bits as integers."""
         count = self.window**2
-        # one after the other: a single plane of sums stays in the cache, which is half of the time
-        planes = a, b, (a * a).addcmul_(b, b), a * b
-        moments = [box_sum(plane, self.window).div_(count) for plane in planes]
+        if a.is_floating_point():
+            # one after the other: a single plane of sums stays in the cache, which is half of the time
+            planes = a, b, (a * a).addcmul_(b, b), a * b
+            moments = [box_sum(plane, self.window).div_(count) for plane in planes]
+        else:
+            planes = a, b, (a * a).addcmul_(b, b), a * b
+            scales = 255, 255, 255**2, 255**2
+            sums = [_integer_box_sum(plane, self.window) for plane in planes]
+            moments = [found.div_(scale * count) for found, scale in zip(sums, scales, strict=True)]
         constants = (0.01 * self.data_range) ** 2, (0.03 * self.data_range) ** 2
         correction = count / (count - 1) if self.sample_covariance else 1.0
         return ssim_of_moments(moments, constants, correction)
