@@ -262,6 +262,14 @@ def _stabilization(video: EvaluationVideo, protocol: Protocol, device: torch.dev
     return Problem(video.frames, video.frames, context, given=known, quantise=protocol.quantise)
 
 
+def _style(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
+    """The result is compared with its source, whose motion it follows; measures of style find the reference."""
+    given = {name: value for name, value in video.truth.items() if name in ("reference", "styled", "flow", "occlusion")}
+    reference = given.get("reference")
+    context = Context("style", video_id=video.id, device=device, precision=precision, reference=reference)
+    return Problem(video.frames, video.frames, context, given=given, quantise=protocol.quantise)
+
+
 def _any(video: EvaluationVideo, protocol: Protocol, device: torch.device, precision: str) -> Problem:
     mask = video.truth.get("mask")
     if protocol.composite and mask is None:
@@ -310,6 +318,7 @@ _MAKERS: dict[str, Callable[[EvaluationVideo, Protocol, torch.device, str], Prob
     "matting": _matting,
     "segmentation": _segmentation,
     "stabilization": _stabilization,
+    "style": _style,
     "any": _any,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.errors import DataError, FramewrightError, WeightsError
 from ..core.files import sha256_json
-from ..inference import Chunk, FolderMethod, Method
+from ..inference import Chunk, FolderMethod, Method, NetworkMethod, StyleOptions
 from ..metrics import BenchmarkMetric, SetMetric, Shared, ValueMetric, VideoPair, create_metric, metric_entry
 from .problems import Problem, View
 from .protocol import MetricChoice, Protocol
@@ -175,13 +175,20 @@ def score(
             truth=truth if truth is not None else Shared(),
             pairs_before=problem.pairs_before,
             scale=problem.scale,
-            given={name: value.to(device) for name, value in problem.given.items()},
+            given={name: value.to(device) for name, value in _given(method, problem).items()},
             results={name: value.to(device) for name, value in results.items()},
         )
     except ValueError as error:
         raise DataError(f"method {method.name!r}: {error}") from None
     _measure_all(columns, pair, row, method)
     return row
+
+
+def _given(method: Method, problem: Problem) -> Mapping[str, Tensor]:
+    """What metrics compare with; a method with a reference of its own is measured against that."""
+    options = method.options if isinstance(method, NetworkMethod) else None
+    own = options.read() if isinstance(options, StyleOptions) else None
+    return problem.given if own is None else {**problem.given, "reference": own}
 
 
 def _measure_all(columns: Sequence[Column], pair: VideoPair, row: Row, method: Method) -> None:

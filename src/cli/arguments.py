@@ -35,6 +35,9 @@ PATH_NAMES = frozenset(
         "init",
         "script",
         "logs",
+        "content",
+        "style",
+        "reference",
     }
 )
 _OVERRIDE = re.compile(r"^(?P<prefix>\+{0,2}|~)(?P<key>[A-Za-z_][\w./@:\-]*)=(?P<value>.*)$", re.DOTALL)

@@ -14,14 +14,17 @@ from .inpainting_evaluation_sets import INPAINTING_EVALUATION_SETS, MaskedSectio
 from .label_sources import LABEL_EVALUATION_SETS
 from .sections import EvaluationSection, Positive
 from .sr_evaluation_sets import SR_EVALUATION_SETS
+from .style_evaluation_sets import STYLE_EVALUATION_SETS, ReferenceSection
 
 __all__ = ["EVALUATION_SETS", "EvaluationSection", "create_evaluation_set"]
 
 
 class ScenesEvaluationSection(MaskedSection):
-    """A versioned set of procedural videos; ``masks=object``: the nearest object is to be removed."""
+    """A versioned set of procedural videos; ``masks=object``: the nearest object is to be removed; ``appearances``: for
+    style transfer, those of the references, null: all."""
 
     version: str = "scenes_eval_v1"
+    appearances: list[str] | None = None
 
     def build(self, task: str) -> EvaluationDataset:
         """The set with the truth of ``task``."""
@@ -31,13 +34,14 @@ class ScenesEvaluationSection(MaskedSection):
             from .scenes.inpainting import masked_scenes
 
             return masked_scenes(self.version, self.masks, self.mask_seed, self.dilation, self.videos)
-        return ScenesEvaluation(self.version, task=task, videos=self.videos)
+        return ScenesEvaluation(self.version, task=task, videos=self.videos, appearances=self.appearances)
 
 
-class FolderEvaluationSection(MaskedSection):
+class FolderEvaluationSection(MaskedSection, ReferenceSection):
     """Any folder of videos and frame folders; ``split`` as in training with ``data=folder``.
 
     ``masks=files``: those that lie beside each video, see :func:`~framewright.datamodules.folder_clips.find_masks`.
+    ``reference``: for style transfer, an image or video that all videos are to look like.
     """
 
     root: str | None = None
@@ -54,7 +58,7 @@ class FolderEvaluationSection(MaskedSection):
         from .folder_clips import FolderClipsEvaluation
 
         excluded: dict[str, Any] = {} if self.exclude is None else {"exclude": self.exclude}
-        kind = FolderClipsEvaluation if task == "inpainting" else FolderEvaluation
+        kind = FolderClipsEvaluation if task in ("inpainting", "style") else FolderEvaluation
         videos = kind(
             self.root,
             self.split,
@@ -65,9 +69,9 @@ class FolderEvaluationSection(MaskedSection):
             on_error=self.on_error,
             **excluded,
         )
-        if isinstance(videos, FolderClipsEvaluation):
+        if isinstance(videos, FolderClipsEvaluation) and task == "inpainting":
             return self.with_masks(videos)
-        return videos
+        return self.with_reference(videos, task)
 
 
 class FolderPairsSection(EvaluationSection):
@@ -201,6 +205,7 @@ EVALUATION_SETS: dict[str, type[EvaluationSection]] = {
     **INPAINTING_EVALUATION_SETS,
     **SR_EVALUATION_SETS,
     **LABEL_EVALUATION_SETS,
+    **STYLE_EVALUATION_SETS,
 }
 
 

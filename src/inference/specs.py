@@ -18,6 +18,7 @@ from ..models.registry import ModelInfo, create_model, get_card, list_models, lo
 from .folder import FolderMethod
 from .method import Method
 from .network import NetworkMethod, engine_options
+from .style import StyleOptions
 
 RUN_WEIGHTS = "weights.safetensors"
 
@@ -34,7 +35,7 @@ class MethodFields(Section):
         options: constructor options of a network or baseline.
         parts: weights of contained networks, by argument.
         inference: how the network is run over a video, options of the task's engine (inpainting:
-            :class:`framewright.inference.InpaintingOptions`).
+            :class:`framewright.inference.InpaintingOptions`, style: :class:`framewright.inference.StyleOptions`).
     """
 
     network: str | None = None
@@ -213,7 +214,7 @@ def _network_method(name: str, net: nn.Module, source: str, inference: Section |
             "options": repr(sorted(info.options.items())),
             "weights": info.weights_sha256,
             "parts": {argument: asdict(part) for argument, part in sorted(info.parts.items())},
-            "inference": None if inference is None or usual else inference.model_dump(mode="json"),
+            "inference": None if inference is None or usual else _identity(inference),
         }
     return NetworkMethod(
         name,
@@ -224,6 +225,11 @@ def _network_method(name: str, net: nn.Module, source: str, inference: Section |
         published=_published(card, info) if usual else (),
         options=inference,
     )
+
+
+def _identity(inference: Section) -> dict[str, Any]:
+    """What a result depends on: the options, and what the files hold that they name."""
+    return inference.identity() if isinstance(inference, StyleOptions) else inference.model_dump(mode="json")
 
 
 def _published(card: ModelCard, info: ModelInfo) -> tuple[PublishedResult, ...]:

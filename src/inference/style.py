@@ -21,6 +21,9 @@ from .cuts import CHANGE, CutDetector
 from .method import Chunk, Context
 from .pairs import batches
 
+#: name of the extra ``(T,)`` by which whoever knows the cuts of a video marks the first frame of each scene
+SHOT_START = "shot_start"
+
 
 class StyleOptions(Section):
     """How a style network is run over a video.
@@ -53,7 +56,8 @@ class StyleOptions(Section):
         """
         if self.reference is None:
             return None
-        return _read(str(Path(self.reference).expanduser()), self.reference_frames, self.reference_size)
+        path = Path(self.reference).expanduser()
+        return _read(str(path), self.reference_frames, self.reference_size, _stamp(path))
 
     def identity(self) -> dict[str, Any]:
         """What a result depends on: all options, and what the files hold that they name."""
@@ -77,9 +81,10 @@ def style_chunks(
 ) -> Iterator[Chunk]:
     """Yield all frames in another style, as many and as large.
 
-    A recurrent network keeps its state over a scene and begins anew with the next one; others see no cuts. The result
-    depends on the position in the video and on the pixel budget, never on how the video was cut into chunks, and memory
-    does not depend on its length.
+    A recurrent network keeps its state over a scene and begins anew with the next one; others see no cuts. Where chunks
+    have ``extras["shot_start"]`` cuts are where that says, elsewhere they are looked for. The result depends on the
+    position in the video and on the pixel budget, never on how the video was cut into chunks, and memory does not
+    depend on its length.
 
     Args:
         net: style network on ``context.device``, in eval mode (:mod:`framewright.models.style.contract`).
@@ -132,7 +137,8 @@ def _reference(net: nn.Module, context: Context, name: str, options: StyleOption
 def _frames(chunks: Iterable[Chunk], video: str, detector: CutDetector | None) -> Iterator[_Frame]:
     size: torch.Size | None = None
     for chunk in chunks:
-        for image in chunk.frames:
+        marks = chunk.extras.get(SHOT_START)
+        for place, image in enumerate(chunk.frames):
             if size is not None and image.shape != size:
                 raise DataError(
                     f"the frames of the video {video!r} change their size from {size[2]}x{size[1]} to "
@@ -140,8 +146,10 @@ def _frames(chunks: Iterable[Chunk], video: str, detector: CutDetector | None) -
                 )
             starts = size is None
             size = image.shape
-            # a frame must be looked at even where it is the first, so that the second has one before it
-            cut = detector is not None and detector.push(image)
+            if detector is None:
+                cut = False
+            else:
+                cut = detector.push(image) if marks is None else bool(marks[place])
             yield _Frame(image, starts or cut)
 
 
@@ -187,8 +195,15 @@ def _filter(options: StyleOptions, device: torch.device) -> CoherenceFilter:
 
 
 @functools.lru_cache(maxsize=8)
-def _read(path: str, frames: int, size: int | None) -> Tensor:
+def _read(path: str, frames: int, size: int | None, stamp: tuple[int, ...]) -> Tensor:
+    """Read once, as long as the file is the same."""
     return read_reference(path, frames, size)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    files = [path, *(sorted(path.iterdir()) if path.is_dir() else ())]
+    stats = [file.stat() for file in files if file.exists()]
+    return tuple(value for stat in stats for value in (stat.st_mtime_ns, stat.st_size))
 
 
 def _contents(path: Path) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """The losses of Recycle-GAN (Bansal et al., ECCV 2018) as the official code computes them.
 
 Outputs are those of the ``training_outputs`` of :class:`~framewright.models.style.recycle_gan.RecycleGAN` or
-:class:`~framewright.models.style.rgan.RGAN`, batches hold the clips ``a`` and ``b`` ``(B, T, 3, H, W)`` in [0, 1], one of
-each domain. Differences are measured in [-1, 1], as in the official code, and each term is the sum over domains. The
-official objective is ``1 * adversarial + 10 * recycle + 10 * prediction``; its variant "ReCycle" adds ``10 * cycle`` and
-``5 * identity``.
+:class:`~framewright.models.style.rgan.RGAN`, batches hold the clips ``a`` and ``b`` ``(B, T, 3, H, W)`` in [0, 1], one
+of each domain. Differences are measured in [-1, 1], as in the official code, and each term is the sum over domains. The
+official objective is ``1 * adversarial + 10 * recycle + 10 * prediction``; its variant "ReCycle" adds ``10 * cycle``
+and ``5 * identity``.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@ from .stabilization import (
     Stability,
     Steadiness,
 )
+from .style import ArtFID, ColourDistance, GramStyle, StyledPSNR, StyleFID
 from .tof import TemporalFlowDifference
 from .warp_error import SOURCES as _FLOW_SOURCES
 from .warp_error import WarpError, WarpErrorMask
@@ -67,8 +68,10 @@ __all__ = [
     "SSIM",
     "VFID",
     "WAUC",
+    "ArtFID",
     "BenchmarkMetric",
     "BoundaryF",
+    "ColourDistance",
     "ConnectivityError",
     "CroppingRatio",
     "Distortion",
@@ -79,6 +82,7 @@ __all__ = [
     "FlowMetric",
     "FrameMetric",
     "GradientError",
+    "GramStyle",
     "HolePSNR",
     "InterframeFidelity",
     "InterpolationError",
@@ -109,6 +113,8 @@ __all__ = [
     "Steadiness",
     "StudioLumaPSNR",
     "StudioLumaSSIM",
+    "StyleFID",
+    "StyledPSNR",
     "SumOfAbsoluteDifferences",
     "TemporalCoherence",
     "TemporalFlowDifference",
@@ -162,6 +168,7 @@ _METRICS |= {f"px{limit}": MetricEntry(OutlierRate, {"limit": float(limit)}) for
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (CroppingRatio, Distortion, Stability, Steadiness)}
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (InterframeFidelity, FidelityGain, PathAcceleration)}
 _METRICS |= {m.key: MetricEntry(m, {}) for m in (PlannedAcceleration, ResidualShake)}
+_METRICS |= {m.key: MetricEntry(m, {}) for m in (GramStyle, ColourDistance, StyledPSNR, StyleFID, ArtFID)}
 for _source in _FLOW_SOURCES:
     _METRICS[f"warp_error_{_source}"] = MetricEntry(WarpError, {"source": _source})
     _METRICS[f"warp_error_mask_{_source}"] = MetricEntry(WarpErrorMask, {"source": _source})

@@ -37,9 +37,11 @@ class WarpError(VideoMetric):
             the data set brings.
         convention: a pair without a pixel that counts has the error 0 (``"lai"``) or is skipped (``"devil"``).
         weights: of the flow network: a tag or a path; None for the first official ones of its card.
+        step: 10 for the long-term error of papers on style transfer: only every tenth frame is looked at.
 
     Raises:
-        ConfigError: an unknown source or convention, or weights for a source that has none.
+        ConfigError: an unknown source or convention, weights for a source that has none, or a step that is not 1 for
+            precomputed flow.
         WeightsError: the weights cannot be had.
     """
 
@@ -55,8 +57,12 @@ class WarpError(VideoMetric):
         source: str = "raft_small",
         convention: Literal["lai", "devil"] = "lai",
         weights: str | None = None,
+        step: int = 1,
     ) -> None:
         super().__init__()
+        if step < 1 or (step > 1 and source == "precomputed"):
+            raise ConfigError(f"step must be at least 1, and 1 for precomputed flow, got {step}")
+        self.step, self.minimum_frames = step, step + 1
         if source not in SOURCES:
             raise ConfigError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
         if convention not in ("lai", "devil"):
@@ -77,6 +83,7 @@ class WarpError(VideoMetric):
         """
         self.check(pair)
         motion = self._motion(pair)
+        prediction = pair.prediction[:: self.step]
         pairs, _, height, width = motion["flow"].shape
         device = pair.prediction.device
         # what a processor works on should stay in its cache
@@ -87,7 +94,7 @@ class WarpError(VideoMetric):
                 stop = min(pairs, start + step)
                 flow = motion["flow"][start:stop].to(device)
                 counted = ~_unpack(motion["occlusion"][start:stop].to(device), height, width)
-                frames = pair.prediction[start : stop + 1].float()
+                frames = prediction[start : stop + 1].float()
                 error = warp(frames[1:], flow).sub_(frames[:-1]).square_().sum(1, keepdim=True)
                 if self.needs_mask:
                     assert pair.mask is not None
@@ -115,11 +122,12 @@ class WarpError(VideoMetric):
 
         def compute() -> Tensors:
             network.to(pair.target.device)
-            forward = video_flow(network, pair.target)
-            return _motion(forward, video_flow(network, pair.target, backward=True))
+            frames = pair.target[:: self.step]
+            return _motion(video_flow(network, frames), video_flow(network, frames, backward=True))
 
         # float32: half precision moves the masked error by 4e-4 of a pair, 6e-5 of a video (motion of 12 pixels)
-        return pair.truth.get(f"flow_{self.source}", identity, compute, keep=True)
+        name = f"flow_{self.source}" + ("" if self.step == 1 else f"_{self.step}")
+        return pair.truth.get(name, identity, compute, keep=True)
 
     def _precomputed(self, pair: VideoPair) -> Tensors:
         flow = _given(pair, "flow", 2)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import ConfigError, DataError
 from ..datamodules.base import EvaluationVideo
+from ..inference import Context, NetworkMethod, chunked
 from ..ops.synthetic_motion import SyntheticMotion
 from ..training.gan_module import GanModule
 from ..training.task_module import VideoPrediction
@@ -24,9 +25,9 @@ class StyleTask(GanModule):
     * ``judges``, the domain that each discriminator judges by its name, and ``judged(outputs, batch, name)``, its real
       and made samples.
 
-    Only what losses with a weight and discriminators ask for is computed: terms name it with ``reads`` or ``of``; a term
-    of weight 0 is measured where its outputs are there anyway. A term with the attribute ``motion`` has videos moved by
-    it.
+    Only what losses with a weight and discriminators ask for is computed: terms name it with ``reads`` or ``of``; a
+    term of weight 0 is measured where its outputs are there anyway. A term with the attribute ``motion`` has videos
+    moved by it.
 
     Raises:
         ConfigError: the network brings none of this (a baseline, or a single generator), or a discriminator has a name
@@ -81,11 +82,11 @@ class StyleTask(GanModule):
         reference = video.truth.get("reference")
         if reference is None and getattr(self.evaluation_net, "takes_reference", False):
             raise DataError(f"the validation video {video.id!r} has no reference")
-        with torch.no_grad():
-            given = None if reference is None else reference[None].to(self.device)
-            prediction = self.evaluation_net(video.frames[None].to(self.device), given).video[0].float().clamp(0, 1)
-        target = video.truth.get("styled", video.frames)
-        return VideoPrediction(prediction.cpu(), target, {"input": video.frames})
+        method = NetworkMethod("validation", self.evaluation_net)
+        precision = "bf16-mixed" if self.trainer.precision == "bf16-mixed" else "32-true"
+        context = Context("style", video_id=video.id, device=self.device, precision=precision, reference=reference)
+        prediction = torch.cat([chunk.frames for chunk in method.process(chunked(video.frames), context)])
+        return VideoPrediction(prediction, video.truth.get("styled", video.frames), {"input": video.frames})
 
 
 def _reads(term: nn.Module) -> set[str]:

@@ -65,8 +65,8 @@ class GanSection(Section):
     what each of them minimises. ``optimizer`` null: another one like the generator's, with its schedule; with an
     optimizer of its own the schedule is ``scheduler``. ``order`` says whose step comes first in an iteration: the
     second sees the first one's new weights. The discriminators, and with them the generator's adversarial terms, take
-    part after ``start`` iterations. ``pool`` samples made earlier are kept for each discriminator, which then learns from
-    them in place of every second new one; 0: only new ones.
+    part after ``start`` iterations. ``pool`` samples made earlier are kept for each discriminator, which then learns
+    from them in place of every second new one; 0: only new ones.
     """
 
     discriminators: Annotated[dict[str, ModelSection], Field(min_length=1)]

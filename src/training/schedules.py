@@ -100,16 +100,16 @@ class HalvingRounds(LRScheduler):
 
 
 class HoldThenFall(LRScheduler):
-    """The base rate for half of the epochs, then a straight line to 0 (CycleGAN and Recycle-GAN).
+    """The base rate for half of the epochs, then a straight line to 0, as the code of Recycle-GAN has it.
 
-    In epoch ``e`` of ``epochs``, counted from 0: ``lr = base * (1 - max(0, e + 1 - hold) / (epochs - hold + 1))``. The
-    official codes hold the rate for 100 epochs and let it fall for 100.
+    In epoch ``e`` of ``epochs``, counted from 0: ``lr = base * (1 - max(0, e + 2 - hold) / (epochs - hold + 1))``. So
+    with the official 100 + 100 epochs the rate begins to fall in the hundredth epoch, and is 0 in the last.
 
     Args:
         optimizer: its rates are the base rates.
         total: iterations of the whole run, which are shared out among the epochs.
         epochs: of the whole run.
-        hold: epochs of the base rate.
+        hold: epochs of the base rate, the last of which falls already.
     """
 
     def __init__(self, optimizer: Optimizer, total: int, epochs: int = 200, hold: int = 100) -> None:
@@ -121,5 +121,5 @@ class HoldThenFall(LRScheduler):
     def get_lr(self) -> list[float | Tensor]:
         """Rates of iteration ``last_epoch`` (torch's name for the counter), one per parameter group."""
         epoch = min(self.last_epoch * self.epochs // self.total, self.epochs - 1)
-        factor = 1 - max(0, epoch + 1 - self.hold) / (self.epochs - self.hold + 1)
+        factor = 1 - max(0, epoch + 2 - self.hold) / (self.epochs - self.hold + 1)
         return [float(base) * factor for base in self.base_lrs]

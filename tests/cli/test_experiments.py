@@ -26,6 +26,7 @@ OF_TASK = {
     "stabilization": "stabilization_unsupervised",
     "segmentation": "quickstart_segmentation",
     "matting": "quickstart_matting",
+    "style": "recycle_gan",
 }
 
 
@@ -87,6 +88,7 @@ SOURCES_OF_TASK = {
         *("scenes", "photographs", "div2k", "flickr2k", "ost", "reds", "images", "df2k", "df2k_ost"),
     ],
     "stabilization": ["scenes"],
+    "style": ["scenes", "style_folders"],
 }
 
 

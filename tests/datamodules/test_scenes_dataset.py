@@ -53,6 +53,7 @@ SHAPES = {
     "inpainting": {"video": (5, 3, H, W), "mask": (5, 1, H, W), "target": (5, 3, H, W)},
     "super_resolution": {"target": (3, H, W), "lr": (3, H // 4, W // 4)},
     "stabilization": {"video": (16, 3, H, W), "trajectory": (16, 4), "smooth": (16, 4)},
+    "style": {"a": (3, 3, H, W), "b": (3, 3, H, W), "flow": (2, 2, H, W), "occlusion": (2, 1, H, W)},
 }
 
 

@@ -85,6 +85,11 @@ def test_a_cut_in_the_middle_resets_the_state(tmp_path: Path) -> None:
     assert net.references == [(1, 1, 3, 20, 30)] * 2
     for size in (1, 2, 5):
         assert torch.equal(styled(Counter(), video, size, reference=reference), made)
+    marks = torch.zeros(9, dtype=torch.bool)
+    marks[6] = True  # whoever knows the cuts is believed
+    method = NetworkMethod("test", Counter(), options=engine_options("style", {"reference": reference}, "test"))
+    told = torch.cat([c.frames for c in method.process(chunked(video, 4, extras={"shot_start": marks}), CONTEXT)])
+    assert (told[:, 0, 0, 0] * 10).round().tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2]
     whole = styled(Counter(), video, reference=reference, cuts=False)
     assert (whole[:, 0, 0, 0] * 10).round().tolist() == list(range(9))
 
@@ -118,6 +123,21 @@ def test_results_do_not_depend_on_chunks() -> None:
     whole = styled(net, video, context=context, coherence=0.5)
     assert torch.equal(styled(net, video, 1, context, coherence=0.5), whole)
     assert not torch.equal(styled(net, video, context=context), whole)
+
+
+def test_the_recurrent_generator_begins_anew_after_a_cut() -> None:
+    torch.manual_seed(0)
+    net = create_model("rgan", ngf=4, n_blocks=1)
+    with torch.no_grad():  # newly made ones are nearly grey
+        for parameter in net.parameters():
+            parameter.mul_(3)
+    first, second = pan(1, 3), pan(2, 4)
+    context = Context("style", reference=torch.rand(2, 3, 30, 20))
+    whole = styled(net, torch.cat((first, second)), context=context)
+    torch.testing.assert_close(whole[3:], styled(net, second, context=context), rtol=0, atol=1e-5)
+    torch.testing.assert_close(styled(net, torch.cat((first, second)), 1, context), whole, rtol=0, atol=1e-5)
+    carried = styled(net, torch.cat((first, second)), context=context, cuts=False)
+    assert float((carried[3:] - whole[3:]).abs().max()) > 1e-3
 
 
 def test_references_of_every_kind(tmp_path: Path) -> None:

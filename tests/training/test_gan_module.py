@@ -231,6 +231,18 @@ def test_the_average_follows_the_generator_only() -> None:
     assert not torch.equal(toy.ema.net[0].weight, toy.net[0].weight)  # type: ignore[union-attr, index]
 
 
+def test_discriminators_learn_from_earlier_samples_too() -> None:
+    data = batches(8, 6)
+    plain, pooled = module({}), module({"pool": 12})
+    train(plain, data, 1)
+    train(pooled, data, 1)
+    # until the pool is full, samples are new
+    assert_equal(plain.discriminators, pooled.discriminators)
+    for toy in (later := [module({}), module({"pool": 12})]):
+        train(toy, data, 6)
+    assert not torch.equal(later[0].discriminators["critic"][0].weight, later[1].discriminators["critic"][0].weight)  # type: ignore[index]
+
+
 def test_discriminators_take_part_after_start() -> None:
     toy, watch = module({"start": 2}), Watch()
     before = copy.deepcopy(toy.discriminators)

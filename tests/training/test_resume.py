@@ -46,6 +46,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
     assert_same(a["lr_schedulers"], b["lr_schedulers"])
     assert_same(a["framewright_rng"], b["framewright_rng"])
     assert_same(a["RunDataModule"], b["RunDataModule"])
+    assert_same(a.get("framewright_pools"), b.get("framewright_pools"))
     assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
     assert (one / "weights.safetensors").read_bytes() == (other / "weights.safetensors").read_bytes()
 
@@ -79,12 +80,20 @@ def crash_at(iteration: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("experiment", "workers"),
-    [("quickstart", 0), ("quickstart", 2), ("quickstart_inpainting", 0), ("quickstart_sr_gan", 0)],
+    [
+        ("quickstart", 0),
+        ("quickstart", 2),
+        ("quickstart_inpainting", 0),
+        ("quickstart_sr_gan", 0),
+        ("quickstart_style", 0),
+    ],
 )
 def test_resumed_equals_uninterrupted(
     experiment: str, workers: int, run_training: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = [*RECIPE, f"experiment={experiment}", f"data.workers={workers}"]
+    # full after two iterations
+    recipe += ["gan.pool=20"] if experiment == "quickstart_style" else []
     whole = run_training(*recipe, name="whole")
     # 5: between two checkpoints, after a validation at 3 that the run continued from 4 must not repeat
     with monkeypatch.context() as patch:

@@ -16,7 +16,7 @@ from framewright.training.callbacks import EarlyStopping
 from framewright.training.checkpoints import newest_checkpoint
 from framewright.training.config import EarlyStoppingSection, WandbSection
 from framewright.training.ema import Ema
-from framewright.training.schedules import WarmupCosine
+from framewright.training.schedules import HoldThenFall, WarmupCosine
 from framewright.training.tracking import wandb_mode
 from torch import nn
 
@@ -162,6 +162,23 @@ def test_warmup_cosine_is_the_published_schedule() -> None:
     assert rates[20] == pytest.approx(3e-4)
     assert rates[60] == pytest.approx((3e-4 + 3e-6) / 2)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(3e-6)
+
+
+def test_hold_then_fall_is_the_official_schedule() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2e-4)
+    schedule = HoldThenFall(optimizer, total=400)
+    rates = []
+    for _ in range(400):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    # two iterations are an epoch
+    assert set(rates[:198]) == {2e-4}
+    assert rates[198] == rates[199] == pytest.approx(2e-4 * 100 / 101)
+    assert rates[300] == pytest.approx(2e-4 * (1 - 52 / 101))
+    assert rates[398:] == [0, 0]
+    with pytest.raises(ValueError, match="0 <= hold <= epochs"):
+        HoldThenFall(optimizer, total=400, epochs=50)
 
 
 def test_wandb_never_prompts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

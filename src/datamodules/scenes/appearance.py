@@ -72,8 +72,8 @@ def painted_name(texture: str, appearance: str) -> str:
     """
     if appearance not in APPEARANCES:
         raise ConfigError(
-            f"scenes: unknown appearance {appearance!r}{nearest(appearance, APPEARANCES)}; expected one of "
-            f"{', '.join(APPEARANCES)}"
+            f"scenes: unknown appearance {appearance!r}; expected one of {', '.join(APPEARANCES)}"
+            f"{nearest(appearance, APPEARANCES)}"
         )
     return f"{texture}{SEPARATOR}{appearance}"
 
@@ -106,7 +106,8 @@ def _strokes(shape: tuple[int, ...], look: Appearance, name: str) -> npt.NDArray
     kernel = np.asarray(cv2.GaussianBlur(kernel, (0, 0), 0.8))
     smeared = np.asarray(cv2.filter2D(noise, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101))
     smeared -= smeared.mean()
-    return np.clip(smeared / (2 * smeared.std()), -1, 1)
+    strokes: npt.NDArray[np.float32] = np.clip(smeared / (2 * smeared.std()), -1, 1)
+    return strokes
 
 
 def known_appearances(names: Sequence[str] | None) -> tuple[str, ...]:

@@ -113,14 +113,13 @@ def load_adain(encoder: str | os.PathLike[str], decoder: str | os.PathLike[str],
     except ValueError as error:
         raise WeightsError(f"{os.fspath(decoder)!r} is no decoder of AdaIN: {error}") from error
     net = create_model("adain", layer=layer, alpha=alpha)
-    assert isinstance(net, AdaIN)
     for name, state, path in (("encoder", front, encoder), ("decoder", back, decoder)):
         part = net.get_submodule(name)
         wanted = part.state_dict()
         wrong = [key for key, value in wanted.items() if key not in state or state[key].shape != value.shape]
         if wrong:
             raise WeightsError(
-                f"{os.fspath(path)!r} does not fit the {name} of AdaIN with {net.encoder.layers[-1]}: without, or with "
+                f"{os.fspath(path)!r} does not fit the {name} of AdaIN with {layer}: without, or with "
                 f"another shape of, {', '.join(wrong)}"
             )
         part.load_state_dict({key: state[key] for key in wanted})

@@ -22,12 +22,10 @@ _DOWNS = {"unet_32": 5, "unet_64": 6, "unet_128": 7, "unet_256": 8}
 
 
 def init_weights(module: nn.Module) -> None:
-    """Convolutions from N(0, 0.02), biases 0."""
+    """Weights of convolutions from N(0, 0.02); biases stay as torch draws them, as in the official code."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(part.weight, 0.0, 0.02)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
 
 
 class _Level(nn.Module):

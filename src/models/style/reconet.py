@@ -34,8 +34,9 @@ class _ConvNormRelu(ReflectConv):
     def forward(self, x: Tensor) -> Tensor:
         if self.enlarge > 1:
             x = F.interpolate(x, scale_factor=self.enlarge, mode="nearest")
-        made: Tensor = super().forward(x)
-        return made.relu()
+        for layer in self:
+            x = layer(x)
+        return x.relu()
 
 
 class _Residual(nn.Module):

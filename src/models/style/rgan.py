@@ -7,14 +7,15 @@ predictors (recycle and prediction terms). Added are
 * a reference: adaptive instance normalisation (Huang and Belongie, ICCV 2017) by scales and shifts that a style encoder
   makes of the reference, in the residual blocks and in the decoder, whose plain instance normalisation would take the
   colours away again. So one generator serves both directions and any number of styles;
-* a memory: a convolutional GRU over half of the channels at the bottleneck, as in Robust Video Matting (Lin et al., WACV
-  2022). Whoever runs the network hands its state on, and none at the first frame and after a cut;
+* a memory: a convolutional GRU over half of the channels at the bottleneck, as in Robust Video Matting (Lin et al.,
+  WACV 2022). Whoever runs the network hands its state on, and none at the first frame and after a cut;
 * in the decoder, enlargement before convolutions in place of transposed ones, and the encoder's full-size maps, so that
   a small network keeps what is in the picture.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 
 import torch
@@ -45,7 +46,7 @@ class StyleEncoder(nn.Module):
         super().__init__()
         widths = [3, ngf, 2 * ngf, 4 * ngf, 4 * ngf, 4 * ngf]
         layers: list[nn.Module] = []
-        for place, (inner, outer) in enumerate(zip(widths, widths[1:], strict=False)):
+        for place, (inner, outer) in enumerate(itertools.pairwise(widths)):
             layers += [nn.Conv2d(inner, outer, 3, 1 if place == 0 else 2, 1), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Linear(8 * ngf, 8 * ngf), nn.ReLU(), nn.Linear(8 * ngf, outputs))
@@ -159,7 +160,7 @@ class RGAN(nn.Module):
 
     def _shares(self, style: Tensor) -> tuple[Tensor, ...]:
         """What of the style belongs to each modulated convolution."""
-        return style.split(self._parts, 1)
+        return torch.split(style, self._parts, 1)
 
     def _encode(self, frames: Tensor, shares: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         full = F.relu(F.instance_norm(self.entry(frames * 2 - 1)))
