@@ -37,7 +37,6 @@ PATH_NAMES = frozenset(
         "logs",
         "content",
         "style",
-        "reference",
     }
 )
 _OVERRIDE = re.compile(r"^(?P<prefix>\+{0,2}|~)(?P<key>[A-Za-z_][\w./@:\-]*)=(?P<value>.*)$", re.DOTALL)

@@ -9,11 +9,13 @@ from .matting import MattingOptions, matte_chunks
 from .method import Chunk, Context, Method, chunked
 from .network import NetworkMethod, engine_options
 from .segmentation import SegmentationOptions, segment_chunks
+from .shots import SHOT_START, mark_shots, starts_of
 from .stabilization import StabilizationOptions, stabilize_chunks, stabilize_file
 from .style import StyleOptions, style_chunks
 from .super_resolution import SuperResolutionOptions, split_scales, super_resolution_chunks
 
 __all__ = [
+    "SHOT_START",
     "Chunk",
     "Context",
     "FileRun",
@@ -31,6 +33,7 @@ __all__ = [
     "flow_chunks",
     "inpaint_chunks",
     "interpolate_chunks",
+    "mark_shots",
     "matte_chunks",
     "process_file",
     "segment_chunks",
@@ -38,6 +41,7 @@ __all__ = [
     "split_scales",
     "stabilize_chunks",
     "stabilize_file",
+    "starts_of",
     "style_chunks",
     "super_resolution_chunks",
 ]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ..core.config import Section
 from ..core.errors import ConfigError
 from .method import Chunk, Context
-from .pairs import batches, consecutive
+from .pairs import batches
+from .shots import starts_of
 
 
 class InterpolationSplit(NamedTuple):
@@ -57,7 +58,8 @@ def interpolate_chunks(
     """Yield the frames at ``context.timesteps`` between each two consecutive frames.
 
     One frame is kept over the border of two chunks. What is computed together depends on the position in the
-    video and on the pixel budget, never on how the video was cut into chunks, so the result does not either.
+    video and on the pixel budget, never on how the video was cut into chunks, so the result does not either. Between
+    two shots (see :func:`framewright.inference.mark_shots`) the nearer frame is repeated.
 
     Args:
         net: interpolation network on ``context.device``, in eval mode.
@@ -73,17 +75,25 @@ def interpolate_chunks(
     position = 0
     for pairs in batches(_pairs(chunks, context.timesteps), pixel_budget, lambda pair: pair[0]):
         frames = _forward(net, pairs, context, name)
+        for place, pair in enumerate(pairs):
+            # computed all the same, so that what shares a batch does not depend on cuts
+            if pair[3]:
+                frames[place] = pair[0] if pair[2] < 0.5 else pair[1]
         yield Chunk(position, frames)
         position += len(pairs)
 
 
-Pair = tuple[Tensor, Tensor, float]
+Pair = tuple[Tensor, Tensor, float, bool]
 
 
 def _pairs(chunks: Iterable[Chunk], timesteps: tuple[float, ...]) -> Iterator[Pair]:
-    for left, right in consecutive(chunks):
-        for timestep in timesteps:
-            yield left, right, timestep
+    left: Tensor | None = None
+    for chunk in chunks:
+        for right, starts in zip(chunk.frames, starts_of(chunk), strict=True):
+            if left is not None:
+                for timestep in timesteps:
+                    yield left, right, timestep, starts
+            left = right
 
 
 def _forward(net: nn.Module, pairs: list[Pair], context: Context, name: str) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -14,6 +15,7 @@ from ..core.errors import ConfigError, DataError
 from ..ops.foreground import estimate_foreground
 from .method import Chunk, Context
 from .pairs import batches
+from .shots import starts_of
 
 
 class MattingOptions(Section):
@@ -37,7 +39,8 @@ def matte_chunks(
 
     A network that takes a trimap needs ``extras["trimap"]`` ``(T, 1, H, W)`` of the chunks: 0 background, 1
     foreground, anything between unknown; a frame without unknown pixels is not computed. A recurrent network keeps its
-    state over the whole video. The result does not depend on how the video was cut into chunks.
+    state over the whole video, or from one marked shot (:func:`framewright.inference.mark_shots`) to the next. The
+    result does not depend on how the video was cut into chunks.
 
     Args:
         net: matting network on ``context.device``, in eval mode; it takes any size.
@@ -108,9 +111,11 @@ def _recurrent(
     net: nn.Module, chunks: Iterable[Chunk], context: Context, pixel_budget: int, options: MattingOptions
 ) -> Iterator[Chunk]:
     position, state = 0, None
-    frames = (frame for chunk in chunks for frame in chunk.frames)
-    for batch in batches(frames, pixel_budget, lambda frame: frame):
-        images = torch.stack(batch)
+    frames = (pair for chunk in chunks for pair in zip(chunk.frames, starts_of(chunk), strict=True))
+    for batch in _within_shots(batches(frames, pixel_budget, lambda pair: pair[0])):
+        images = torch.stack([frame for frame, _ in batch])
+        if batch[0][1]:
+            state = None
         with (
             torch.no_grad(),
             torch.autocast(context.device.type, torch.bfloat16, enabled=context.precision == "bf16-mixed"),
@@ -121,3 +126,11 @@ def _recurrent(
         extras = {"alpha": matte.alpha[0].float().cpu(), "foreground": matte.foreground[0].float().cpu()}
         yield Chunk(position, images, extras)
         position += len(batch)
+
+
+def _within_shots(groups: Iterable[list[tuple[Tensor, bool]]]) -> Iterator[list[tuple[Tensor, bool]]]:
+    """Each batch, divided where a shot begins."""
+    for group in groups:
+        borders = [place for place, (_, starts) in enumerate(group) if starts and place > 0]
+        for first, last in pairwise([0, *borders, len(group)]):
+            yield group[first:last]

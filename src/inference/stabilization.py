@@ -26,6 +26,7 @@ from .ahead import ahead
 from .camera_plan import PathPlanner, Planned, Zoom
 from .inpainting import InpaintingOptions, inpaint_chunks
 from .method import Chunk, Context
+from .shots import starts_of
 
 Item = TypeVar("Item")
 
@@ -111,7 +112,8 @@ def stabilize_chunks(
     Beside its frames a chunk of the result has ``extras``: ``validity`` ``(K, 1, H, W)``, 1 where the frame itself is
     seen and 0 where the border was made up; ``seen`` and ``smooth`` ``(K, 4)``, the path as filmed and as planned,
     ``correction`` ``(K, 4)`` without zoom, all as in :mod:`framewright.ops.camera_path`; ``zoom`` ``(K,)``. Paths begin
-    anew with every scene. With a bounded look-ahead, memory does not depend on the length of the video.
+    anew with every scene that is found or marked (:func:`framewright.inference.mark_shots`). With a bounded look-ahead,
+    memory does not depend on the length of the video.
 
     Args:
         net: path network, :class:`framewright.models.stabilization.PathSmoother`.
@@ -127,7 +129,9 @@ def stabilize_chunks(
     """
     options = StabilizationOptions() if options is None else options
     assert isinstance(options, StabilizationOptions)
-    analysed = _analysed(_frames(chunks, context.video_id), options.estimator(context.device), context.device)
+    starts: deque[bool] = deque()
+    frames = _frames(_noting_starts(chunks, starts), context.video_id)
+    analysed = _analysed(frames, options.estimator(context.device), context.device, starts)
     analysed = _threaded(analysed, options.threads > 1)
     rendered: Iterator[_Rendered] = _render(_planned(analysed, net, options), options, context)
     if options.border == "inpaint":
@@ -249,6 +253,12 @@ def _to_tensor(frames: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(frames).permute(0, 3, 1, 2).float().div(255)
 
 
+def _noting_starts(chunks: Iterable[Chunk], starts: deque[bool]) -> Iterator[Chunk]:
+    for chunk in chunks:
+        starts.extend(starts_of(chunk))
+        yield chunk
+
+
 def _frames(chunks: Iterable[Chunk], video: str) -> Iterator[Tensor]:
     """Frames one by one, without what surrounds them in memory."""
     size: torch.Size | None = None
@@ -261,10 +271,14 @@ def _frames(chunks: Iterable[Chunk], video: str) -> Iterator[Tensor]:
 
 
 def _analysed(
-    frames: Iterator[Tensor], estimator: MotionEstimator, device: torch.device
+    frames: Iterator[Tensor], estimator: MotionEstimator, device: torch.device, starts: deque[bool] | None = None
 ) -> Iterator[tuple[Tensor, FrameMotion]]:
     for frame in frames:
-        yield frame, estimator.push(frame.to(device, torch.float32))
+        cut = starts.popleft() if starts else False
+        if cut:
+            estimator.reset()
+        motion = estimator.push(frame.to(device, torch.float32))
+        yield frame, motion._replace(cut=True) if cut else motion
 
 
 def _planned(

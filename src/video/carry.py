@@ -11,12 +11,15 @@ from typing import Any, Literal
 from ..core.errors import VideoError
 
 Kind = Literal["audio", "subtitle"]
+Span = tuple[float, float]
 
 # what a muxer writes by itself, or what is true of the source's packets only
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
 _STATISTICS = ("bps", "number_of_", "_statistics")
 # containers whose clock starts anywhere (a broadcast's, a day's); their streams are moved to begin near 0
 _FREE_CLOCKS = ("mpegts", "mpeg", "asf", "rtsp")
+# seconds by which one stream of a file may be behind another
+_INTERLEAVING = 10
 
 
 class Carried:
@@ -27,12 +30,13 @@ class Carried:
         output: the open PyAV container, its video stream already declared.
         target: file name for messages.
         keep: kinds of streams to copy.
+        span: copy only packets that begin within these seconds of the source's clock, and let that time become 0.
 
     Attributes:
         counts: packets copied so far, by number of the stream in the output.
     """
 
-    def __init__(self, path: Path, output: Any, target: Path, keep: Sequence[Kind]) -> None:
+    def __init__(self, path: Path, output: Any, target: Path, keep: Sequence[Kind], span: Span | None = None) -> None:
         import av
 
         self.path, self.counts = path, dict[int, int]()
@@ -43,7 +47,8 @@ class Carried:
         except av.error.FFmpegError as error:
             raise VideoError(f"cannot read the source {str(path)!r}: {error.strerror or error}") from error
         try:
-            self._shift = clock_origin(self._container)
+            self._shift = clock_origin(self._container) if span is None else Fraction(span[0])
+            self._length = None if span is None else span[1] - span[0]
             streams = [stream for stream in self._container.streams if stream.type in keep]
             self._outputs = {stream.index: self._declare(stream) for stream in streams}
             self._copy_tags()
@@ -77,7 +82,8 @@ class Carried:
             self._output.metadata.update(tags)
         if hasattr(self._output, "set_chapters"):
             chapters = self._container.chapters()
-            if chapters:
+            # those of a part would have to be divided
+            if chapters and self._length is None:
                 self._output.set_chapters(chapters)
 
     def copy_until(self, seconds: float) -> None:
@@ -100,9 +106,15 @@ class Carried:
             if packet.is_corrupt:
                 raise VideoError(f"the {packet.stream.type} stream of {str(self.path)!r} is damaged")
             stamp = packet.dts if packet.dts is not None else packet.pts
-            if stamp is not None and stamp * packet.time_base - self._shift > seconds:
+            time = None if stamp is None else stamp * packet.time_base - self._shift
+            if time is not None and time > seconds:
                 return
             self._next = None
+            if time is not None and self._length is not None:
+                if time > self._length + _INTERLEAVING:
+                    self._packets = iter(())
+                if not 0 <= time < self._length:
+                    continue
             self._copy(packet)
 
     def _copy(self, packet: Any) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ..core.errors import VideoError
 from ..core.files import atomic_path
 from .base import VideoReader
-from .carry import Carried, Kind
+from .carry import Carried, Kind, Span
 from .integrity import check_written
 from .source import Clock, Source, read_source
 from .tags import BT709
@@ -50,6 +51,9 @@ class VideoWriter:
         keep: kinds of streams to copy from the source.
         time_base: seconds per unit of time stamps; by default the source's, or one that ``fps`` fits in exactly.
             Matroska files count milliseconds whatever is asked for.
+        span: the part of the source that the frames are of, its start and end in seconds on the clock of
+            ``reader.timestamps``, which are then given as ``times``. The start becomes 0; of sound and subtitles the
+            packets are copied that begin within it, so sound may begin up to one packet (20 to 30 ms) late.
 
     Attributes:
         padding: rows and columns that are added at the bottom and at the right.
@@ -71,6 +75,7 @@ class VideoWriter:
         source: str | os.PathLike[str] | VideoReader | None = None,
         keep: Sequence[Kind] = ("audio", "subtitle"),
         time_base: Fraction | None = None,
+        span: Span | None = None,
     ) -> None:
         self.path = Path(path)
         name = str(self.path)
@@ -78,6 +83,11 @@ class VideoWriter:
             known = " ".join(CONTAINER_SUFFIXES)
             raise VideoError(f"cannot write {name!r}: expected one of the suffixes {known}")
         self.source: Source | None = None if source is None else read_source(source)
+        self._span = span
+        if span is not None:
+            if self.source is None or not 0 < span[1] - span[0] < math.inf:
+                raise VideoError(f"cannot write {name!r}: the span {span} must have a source and a length above 0")
+            self.source = replace(self.source, origin=Fraction(span[0]))
         size = size or (self.source.info.size if self.source else None)
         if size is None or (fps is None and time_base is None and self.source is None):
             raise VideoError(f"cannot write {name!r}: without a source it needs fps (or time_base) and size")
@@ -126,7 +136,7 @@ class VideoWriter:
             self._container = av.open(str(temporary), "w", options=options)
             self._stream = self._add_video_stream()
             if self.source is not None and self.source.path.is_file():
-                self._carried = Carried(self.source.path, self._container, self.path, self.keep)
+                self._carried = Carried(self.source.path, self._container, self.path, self.keep, self._span)
             # the header is written now, so that a stream that does not fit is known before the work is done
             self._container.start_encoding()
         except BaseException as error:
