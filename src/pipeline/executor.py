@@ -8,13 +8,12 @@ result is that of an uninterrupted run.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +36,9 @@ from .work import WorkFolder
 Progress = Callable[[int, int], None]
 Overlap = Literal["none", "files", "stages"]
 
+Item = TypeVar("Item")
+
+_POLL_SECONDS = 0.01
 _CHUNK = 4
 _ENCODED_AHEAD = 8
 
@@ -156,6 +158,7 @@ class _Run:
         self.segments = pipeline.segments(len(reader), execution.segment)
         self.total = pipeline.output_frames(len(reader))
         self.size = (0, 0)
+        self._threads: list[Generator[Any, None, None]] = []
 
     def times(self) -> list[float]:
         """Seconds at which each frame of the result is shown."""
@@ -170,7 +173,27 @@ class _Run:
 
     def prepare_and_write(self, work: WorkFolder) -> int:
         """Write all segments that are missing; returns how many frames were there already."""
-        self._prepare(work)
+        try:
+            self._prepare(work)
+            return self._write(work)
+        finally:
+            self._stop()
+
+    def _ahead(self, items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
+        made = ahead(items, depth)
+        assert isinstance(made, Generator)
+        self._threads.append(made)
+        return made
+
+    def _stop(self) -> None:
+        """End all threads before what they read from is closed, whatever has happened.
+
+        One that another one is waiting for cannot be ended yet; it can as soon as that one has.
+        """
+        while self._threads:
+            self._threads = [thread for thread in self._threads if not _ended(thread)]
+
+    def _write(self, work: WorkFolder) -> int:
         missing = [number for number in range(len(self.segments)) if not work.segment(number).exists()]
         done = reused = self.total - sum(self.frames_of(self.segments[number]) for number in missing)
         if reused:
@@ -178,16 +201,16 @@ class _Run:
             with open_video(work.segment(next(n for n in range(len(self.segments)) if n not in missing))) as first:
                 self.size = first.size
         self._report(done)
-        computed = self._computed(missing)
-        frames = ahead(computed, _ENCODED_AHEAD) if self.execution.overlap != "none" else computed
-        with contextlib.closing(frames):
-            for number in missing:
-                # not one more than it has: a segment is finished whatever happens to the next one
-                count = self.frames_of(self.segments[number])
-                self._encode(work.segment(number), number, itertools.islice(frames, count), done)
-                done += count
-            if next(frames, None) is not None:
-                raise ValueError(f"the pipeline {self.pipeline.name!r} made more than {self.total} frames")
+        frames = self._computed(missing)
+        if self.execution.overlap != "none":
+            frames = self._ahead(frames, _ENCODED_AHEAD)
+        for number in missing:
+            # not one more than it has: a segment is finished whatever happens to the next one
+            count = self.frames_of(self.segments[number])
+            self._encode(work.segment(number), number, itertools.islice(frames, count), done)
+            done += count
+        if next(frames, None) is not None:
+            raise ValueError(f"the pipeline {self.pipeline.name!r} made more than {self.total} frames")
         return reused
 
     def _encode(self, path: Path, number: int, frames: Iterator[_Frame], done: int) -> None:
@@ -224,20 +247,18 @@ class _Run:
             stamps = self.reader.timestamps
             begin = float(stamps[segment.start])
             end = float(stamps[segment.stop]) if segment.stop < len(stamps) else float("inf")
-            results = self._chain(chunks, len(self.pipeline.stages))
-            with contextlib.closing(results):
-                for chunk in results:
-                    for frame, shown in zip(chunk.frames, chunk.extras[TIME].tolist(), strict=True):
-                        if begin <= shown < end:
-                            with self.timeline.span("compute"):
-                                pixels = to_8bit(frame[None]).permute(0, 2, 3, 1)[0].contiguous().cpu().numpy()
-                            yield _Frame(number, shown, pixels)
+            for chunk in self._chain(chunks, len(self.pipeline.stages)):
+                for frame, shown in zip(chunk.frames, chunk.extras[TIME].tolist(), strict=True):
+                    if begin <= shown < end:
+                        with self.timeline.span("compute"):
+                            pixels = to_8bit(frame[None]).permute(0, 2, 3, 1)[0].contiguous().cpu().numpy()
+                        yield _Frame(number, shown, pixels)
 
     def _chain(self, chunks: Iterator[Chunk], stages: int) -> Iterator[Chunk]:
         for stage in self.pipeline.stages[:stages]:
             chunks = self.timeline.track(stage.name, stage.run(chunks, self.settings))
             if self.execution.overlap == "stages":
-                chunks = self.timeline.track("wait", ahead(chunks, 2))
+                chunks = self.timeline.track("wait", self._ahead(chunks, 2))
         return chunks
 
     def _decoded(self, ranges: Sequence[tuple[int, range]]) -> Iterator[tuple[int, Iterator[Chunk]]]:
@@ -251,12 +272,11 @@ class _Run:
                     shown = torch.from_numpy(self.reader.timestamps[indices.start : indices.stop].copy())
                     yield number, Chunk(start, levels.to(torch.float32).div_(255), {TIME: shown})
 
-        chunks = self.timeline.track("decode", decode())
+        chunks: Iterator[tuple[int, Chunk]] = self.timeline.track("decode", decode())
         if self.execution.overlap != "none":
-            chunks = self.timeline.track("wait", ahead(chunks, 2))
-        with contextlib.closing(chunks):  # type: ignore[type-var]
-            for number, group in itertools.groupby(chunks, key=lambda item: item[0]):
-                yield number, (chunk for _, chunk in group)
+            chunks = self.timeline.track("wait", self._ahead(chunks, 2))
+        for number, group in itertools.groupby(chunks, key=lambda item: item[0]):
+            yield number, (chunk for _, chunk in group)
 
     def _prepare(self, work: WorkFolder) -> None:
         """Let the stages that ask for it look through the whole video, unless an earlier run has done so."""
@@ -272,3 +292,14 @@ class _Run:
                         stage.prepare(self._chain(chunks, place), folder, self.settings)
                 work.mark_done(name)
             stage.prepared(folder)
+
+
+def _ended(thread: Generator[Any, None, None]) -> bool:
+    """End a thread; False while another thread is waiting for its next item."""
+    try:
+        thread.close()
+    except ValueError:
+        # generator already executing
+        time.sleep(_POLL_SECONDS)
+        return False
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -50,19 +50,15 @@ class Timeline:
             if stack:
                 stack[-1][1] = now
 
-    def track(self, lane: str, items: Iterator[Item]) -> Generator[Item, None, None]:
+    def track(self, lane: str, items: Iterator[Item]) -> Iterator[Item]:
         """The same items; making each of them belongs to the lane."""
-        try:
-            while True:
-                with self.span(lane):
-                    try:
-                        item = next(items)
-                    except StopIteration:
-                        return
-                yield item
-        finally:
-            if isinstance(items, Generator):
-                items.close()
+        while True:
+            with self.span(lane):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
 
     def _add(self, lane: str, start: float, end: float) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,10 @@ class Codec(NamedTuple):
     options: tuple[tuple[str, str], ...] = ()
 
 
+# What some encoders write depends on how many threads they have. Here it must not depend on the machine, or on how busy
+# it is, because a video may be written in several runs.
+_THREADS = 6
+
 _MP4 = (".mp4", ".m4v", ".mov", ".mkv")
 CODECS = {
     "h264": Codec(
@@ -38,7 +43,7 @@ CODECS = {
         _MP4,
         ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le"),
         (0, 51, 20),
-        (("preset", "medium"), ("x265-params", "log-level=error")),
+        (("preset", "medium"), ("x265-params", "log-level=error:frame-threads=2")),
     ),
     "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv"), ("yuv420p", "yuv420p10le"), (0, 63, 26), (("preset", "8"),)),
     "vp9": Codec(
@@ -50,7 +55,11 @@ CODECS = {
     ),
     "prores": Codec("prores_ks", (".mov", ".mkv"), ("yuv422p10le", "yuv444p10le"), None, (("vendor", "apl0"),)),
     "ffv1": Codec(
-        "ffv1", (".mkv",), ("bgr0", "yuv420p", "yuv422p", "yuv444p"), None, (("level", "3"), ("slicecrc", "1"))
+        "ffv1",
+        (".mkv",),
+        ("bgr0", "yuv420p", "yuv422p", "yuv444p"),
+        None,
+        (("level", "3"), ("slicecrc", "1"), ("slices", "4")),
     ),
 }
 
@@ -117,6 +126,9 @@ class Encoding:
 
     def add_stream(self, container: Any, size: tuple[int, int], rate: Fraction, colour: ColourTags) -> Any:
         """A video stream of a PyAV container for frames of this height and width, padding included."""
+        if self.codec == "av1":
+            # it talks to the terminal by itself: errors only
+            os.environ.setdefault("SVT_LOG", "1")
         options = dict(self._codec.options)
         if self._codec.quality is not None:
             options["crf"] = str(self._codec.quality[2] if self.quality is None else self.quality)
@@ -126,6 +138,8 @@ class Encoding:
         stream.pix_fmt = self.format
         stream.height, stream.width = size
         context = stream.codec_context
+        if self.codec == "h264":
+            context.thread_count = _THREADS
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = self._tags(colour)
         return stream
 

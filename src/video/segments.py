@@ -192,6 +192,9 @@ def _copy(
 
     # a little sound before time 0 (the start-up of AAC) must not move everything else
     options = {"avoid_negative_ts": "disabled"}
+    if path.suffix.lower() == ".mkv":
+        # without random numbers: the same video is the same file
+        options["fflags"] = "+bitexact"
     if time_base.denominator < 2**31 and path.suffix.lower() != ".mkv":
         options["video_track_timescale"] = str(time_base.denominator)
         options["movie_timescale"] = str(max(time_base.denominator, 1000))

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from framewright.benchmark.methods import method_from_spec
 from framewright.benchmark.protocol import Protocol, load_protocol
 from framewright.benchmark.runner import Benchmark, Outcome, RunOptions, run
 from framewright.core.errors import ConfigError, DataError
 from framewright.datamodules.evaluation_sets import create_evaluation_set
+from framewright.inference.specs import method_from_spec
 from framewright.video import save_video
 from framewright.video.images import write_image
 

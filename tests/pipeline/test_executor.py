@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,12 @@ def test_segments_do_not_change_the_frames(video: Path, tmp_path: Path, settings
     assert np.array_equal(frames[0], frames[2])
 
 
+@pytest.mark.parametrize("overlap", ["files", "stages"])
 def test_an_interrupted_run_continues(
-    video: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    video: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, overlap: Any
 ) -> None:
     pipeline = build_pipeline("upscale", {"upscale": True})
-    execution = Execution(segment=4)
+    execution = Execution(segment=4, overlap=overlap)
     whole, target = tmp_path / "whole.mp4", tmp_path / "out.mp4"
     run_pipeline(pipeline, video, whole, settings, execution)
     original, calls = Upscale.run, []
@@ -90,6 +92,8 @@ def test_an_interrupted_run_continues(
         patch.setattr(Upscale, "run", failing)
         with pytest.raises(KeyboardInterrupt):
             run_pipeline(pipeline, video, target, settings, execution)
+    # nobody reads the video any more
+    assert not [thread for thread in threading.enumerate() if thread.name == "framewright-ahead"]
     assert not target.exists()
     assert (tmp_path / ".out.mp4.work").is_dir()
     notes: list[str] = []
