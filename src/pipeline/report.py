@@ -108,7 +108,7 @@ def _before(source: VideoReader, result: VideoReader, shown: float, size: tuple[
     """The source's frame at a time of the result, in the size of the result."""
     # both clocks begin with the first frame; half a millisecond is the rounding of Matroska
     seconds = shown - float(result.timestamps[0]) + float(source.timestamps[0]) + 5e-4
-    frame = source.get([max(0, bisect_right(source.timestamps.tolist(), seconds) - 1)])[0]
+    frame: NDArray[np.uint8] = source.get([max(0, bisect_right(source.timestamps.tolist(), seconds) - 1)])[0]
     if frame.shape[:2] == size:
         return frame
     image = torch.from_numpy(frame).permute(2, 0, 1)[None].float()

@@ -238,6 +238,7 @@ def _packets(parts: Sequence[Path]) -> Iterator[tuple[int, Any]]:
         with av.open(str(part)) as container:
             for packet in container.demux(video=0):
                 if packet.size:
+                    assert packet.pts is not None  # every packet of a segment was given its time
                     packet.pts = round(packet.pts * packet.time_base / _TICK)
                     yield offset, packet
                     count += 1

@@ -75,7 +75,7 @@ class LearnedPath(PathSmoother):
         index = torch.arange(3, device=path.device)
         least = torch.full_like(penalty, _LEAST)
         matrix = moments[..., index[:, None] + index] + torch.diag_embed(torch.stack((least, least, penalty), -1))
-        fitted = torch.linalg.solve(matrix, right)[..., 0]
+        fitted: Tensor = torch.linalg.solve(matrix, right)[..., 0]
         return (path + fitted).permute(0, 2, 1).to(trajectory)
 
     def _predicted(self, path: Tensor) -> tuple[Tensor, Tensor]:

@@ -113,9 +113,8 @@ def along_motion(chunks: Iterator[Chunk], steps: list[float], settings: Settings
     before: Chunk | None = None
     for chunk in single(chunks):
         if before is not None:
-            images = (before.frames.to(settings.device), chunk.frames.to(settings.device))
-            flows = (before.extras[key].to(settings.device) for key in ("flow", "flow_back"))
-            known = (*images, *flows)
-            made = [interpolate_along(*known, step) for step in steps]
+            first, second = (part.frames.to(settings.device) for part in (before, chunk))
+            forward, backward = (before.extras[key].to(settings.device) for key in ("flow", "flow_back"))
+            made = [interpolate_along(first, second, forward, backward, step) for step in steps]
             yield Chunk(before.start, torch.cat(made).clamp(0, 1).cpu())
         before = chunk

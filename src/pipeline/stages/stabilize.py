@@ -63,7 +63,9 @@ class Stabilize(MethodStage):
             stored = {key: arrays[key] for key in arrays.files}
         self._plans = [
             Planned(
-                *(torch.from_numpy(stored[key][place]) for key in ("seen", "smooth", "correction")),
+                seen=torch.from_numpy(stored["seen"][place]),
+                smooth=torch.from_numpy(stored["smooth"][place]),
+                correction=torch.from_numpy(stored["correction"][place]),
                 zoom=float(stored["zoom"][place]),
                 starts=bool(stored["starts"][place]),
             )
