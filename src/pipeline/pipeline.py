@@ -114,7 +114,7 @@ class Pipeline:
         parts = self.segments(frames)
         how = "resumable after each" if back is not None else "a stage remembers all frames: not resumable"
         lines.append(
-            f"looks   {'all' if back is None else back} frames back, {ahead} ahead; {len(parts)} segments, {how}"
+            f"looks   {'all' if back is None else back} frames back, {ahead} ahead; {len(parts)} segment{'s' * (len(parts) > 1)}, {how}"
         )
         lines.append(f"output  {self.output_frames(frames)} frames")
         return lines
