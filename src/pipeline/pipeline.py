@@ -113,9 +113,8 @@ class Pipeline:
         back, ahead = self.reach()
         parts = self.segments(frames)
         how = "resumable after each" if back is not None else "a stage remembers all frames: not resumable"
-        lines.append(
-            f"looks   {'all' if back is None else back} frames back, {ahead} ahead; {len(parts)} segments, {how}"
-        )
+        count = "1 segment" if len(parts) == 1 else f"{len(parts)} segments"
+        lines.append(f"looks   {'all' if back is None else back} frames back, {ahead} ahead; {count}, {how}")
         lines.append(f"output  {self.output_frames(frames)} frames")
         return lines
 

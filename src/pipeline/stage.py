@@ -52,15 +52,17 @@ class Used:
         method: what it is, for people.
         weights: file, run folder or tag; None where there are none.
         licence: of the weights, as far as it is known; empty without weights.
+        baseline: without weights, whether a network could take its place.
     """
 
     method: str
     weights: str | None = None
     licence: str = ""
+    baseline: bool = True
 
     def __str__(self) -> str:
         if self.weights is None:
-            return f"{self.method} (baseline, no weights)"
+            return f"{self.method} (baseline, no weights)" if self.baseline else self.method
         return f"{self.method}, weights {self.weights}, licence: {self.licence or 'as its source says'}"
 
 

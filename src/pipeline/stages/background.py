@@ -118,7 +118,7 @@ class Fuse(Stage):
         self.pictures = Pictures(section.other, f"{self.where}.other")
 
     def used(self) -> list[Used]:
-        return [Used(f"soft mask over {self.pictures.path}")]
+        return [Used(f"soft mask over {self.pictures.path}", baseline=False)]
 
     def files(self) -> list[Path]:
         return [self.pictures.path]

@@ -115,7 +115,7 @@ class Mask(Stage):
 
     def used(self) -> list[Used]:
         if self.source == "path":
-            return [Used(f"masks of {self.pictures.path}")]
+            return [Used(f"masks of {self.pictures.path}", baseline=False)]
         if self.source == "subject":
             return [self.chosen.used()]
         if self.source == "box":

@@ -65,7 +65,11 @@ class Retime(MethodStage):
             raise ConfigError(f"{self.where}: there is nothing between the frames of a video that has {frames}")
 
     def used(self) -> list[Used]:
-        return [Used("frames warped along the flows of the stage before")] if self.section.motion else super().used()
+        return (
+            [Used("frames warped along the flows of the stage before", baseline=False)]
+            if self.section.motion
+            else super().used()
+        )
 
     def run(self, chunks: Iterator[Chunk], settings: Settings) -> Iterator[Chunk]:
         waiting: deque[_Frame] = deque()
