@@ -12,10 +12,11 @@ import pytest
 import torch
 from framewright.benchmark import Protocol, RunOptions, run, runner
 from framewright.core.errors import ConfigError, DataError, FramewrightError, WeightsError
-from framewright.inference import Chunk, Context
+from framewright.inference import Chunk, Context, FolderMethod
 from framewright.metrics import create_metric
 from framewright.models.card import PublishedResult
-from framewright.video import open_video, read_image
+from framewright.video import open_video, read_image, write_image
+from framewright.video.montage import to_uint8
 
 Make = Callable[..., Any]
 
@@ -282,9 +283,10 @@ def test_the_next_video_is_read_while_the_last_result_is_measured(
     seen: list[tuple[str, list[int]]] = []
     original = runner.score
 
-    def score(method: Any, problem: Any, columns: Any, keep: Any, truth: Any, made: Any) -> Any:
+    def score(method: Any, problem: Any, columns: Any, keep: Any, truth: Any, made: Any, ran: Any) -> Any:
+        assert ran is None
         seen.append((method.name, list(videos.loaded)))
-        row = original(method, problem, columns, keep, truth, made)
+        row = original(method, problem, columns, keep, truth, made, ran)
         seen.append(("begun" if made else "alone", []))
         return row
 
@@ -294,6 +296,33 @@ def test_the_next_video_is_read_while_the_last_result_is_measured(
     # methods are timed with nothing beside them; the costs are measured on the first video
     assert seen[2] == ("b", [0])
     assert [name for name, _ in seen[1::2]] == ["alone", "alone", *["alone", "begun"] * 2, "alone", "alone"]
+
+
+def test_a_folder_of_results_is_read_before_its_turn(
+    tmp_path: Path, make_benchmark: Make, make_videos: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = make_videos()
+    for video in videos:
+        for place, frame in enumerate(to_uint8(video.frames[1::2])):
+            write_image(tmp_path / "made" / video.id / f"{place:03d}.png", frame)
+    videos.loaded.clear()
+    read: list[bool] = []
+    original = runner.score
+
+    def score(method: Any, problem: Any, columns: Any, keep: Any, truth: Any, made: Any, ran: Any) -> Any:
+        read.append(ran is not None and torch.equal(ran.frames, problem.scored(next(method.process(*asked(problem))))))
+        return original(method, problem, columns, keep, truth, made, ran)
+
+    def asked(problem: Any) -> tuple[Any, Context]:
+        return problem.outline(), problem.context
+
+    monkeypatch.setattr(runner, "score", score)
+    outcome = run(make_benchmark([FolderMethod("made", tmp_path / "made")], videos))
+    assert read == [True] * 4
+    assert videos.loaded == [0, 1, 2, 3]
+    # the other way of reading them
+    monkeypatch.setattr(runner, "run_method", lambda method, problem: None)
+    assert _numbers(run(make_benchmark([FolderMethod("made", tmp_path / "made")], videos))) == _numbers(outcome)
 
 
 def test_unreadable_video_is_told_of_after_the_rows_before_it(

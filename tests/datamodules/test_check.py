@@ -53,7 +53,7 @@ def read(path):
 
 
 # drawn, brought by a package, or made of others
-NOT_ON_DISK = {"scenes", "photographs", "folders", "flow_mix", "sr_mix"}
+NOT_ON_DISK = {"scenes", "photographs", "folders", "flow_mix", "sr_mix", "style_folders"}
 
 
 def test_every_data_set_on_disk_can_be_checked():

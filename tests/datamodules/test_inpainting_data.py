@@ -198,10 +198,12 @@ def test_the_protocol_of_the_table_takes_these_videos(videos):
     protocol = load_protocol(CONFIGS / "protocol" / "inpainting_table.yaml")
     video = create_evaluation_set({"name": "folder", "root": str(videos)}, "inpainting")[0]
     problem = make_problem(video, protocol, torch.device("cpu"))
-    assert problem.sources.shape == problem.targets.shape == (12, 3, H, W)
+    shown = torch.cat([chunk.frames for chunk in problem.chunks()])
+    assert shown.shape == problem.targets.shape == (12, 3, H, W)
     hole = video.truth["mask"].expand_as(video.frames) > 0
-    assert (problem.sources[hole] == 0).all()
-    assert torch.equal(problem.sources[~hole], video.frames[~hole])
+    assert (shown[hole] == 0).all()
+    assert torch.equal(shown[~hole], video.frames[~hole])
+    assert torch.equal(problem.preview(3), shown[3])
 
 
 def test_real_clips(assets):
