@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..core.config import Section
 from ..core.errors import ConfigError, DataError
+from ..core.memory import giving_memory_back
 from ..models.registry import create_model, get_card, list_models, load_model
 from ..models.stabilization import FrameMotion, MotionEstimator
 from ..ops.camera_path import Composition, after, inverse, with_zoom
@@ -222,7 +223,7 @@ def stabilize_file(
         planner = options.planner(net.to(context.device).eval(), reader.size)
         if planner.look_ahead is None:
             analysed = _analysed(frames(), options.estimator(context.device), context.device)
-            for _, motion in _threaded(analysed, options.threads > 1):
+            for _, motion in giving_memory_back(_threaded(analysed, options.threads > 1)):
                 plans += planner.push(motion)
             plans += planner.finish()
             planned: Iterator[tuple[Tensor, Planned]] = zip(frames(), plans, strict=True)
@@ -234,7 +235,7 @@ def stabilize_file(
         if options.border == "inpaint":
             rendered = _filled(rendered, options.filler, context, context.video_id)
         with VideoWriter(target, crf=crf, source=reader) as writer:
-            for made in _threaded(rendered, options.threads > 2):
+            for made in giving_memory_back(_threaded(rendered, options.threads > 2)):
                 writer.write((made.frame * 255).round().byte().permute(1, 2, 0)[None].numpy())
     return plans
 
