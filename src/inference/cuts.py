@@ -1,4 +1,9 @@
-"""Scene cuts in a stream of frames: where a state that is carried from frame to frame has to begin anew."""
+"""Scene cuts in a stream of frames: where a state that is carried from frame to frame has to begin anew.
+
+The rule looks at two neighbouring frames and nothing else, so that a segment of a video finds the same cuts as the
+whole. The detectors of :mod:`framewright.ops.shots` know the frames around and a shortest shot; what they found reaches
+engines as marks (:func:`framewright.inference.mark_shots`).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ SIZE = 160
 CHANGE = 0.06
 
 
-class CutDetector:
+class MotionCutDetector:
     """Finds cuts as stabilization does: the picture changed, and no motion of the camera explains it.
 
     Only where the luma changed enough is motion looked for, so that most frames cost a subtraction. A white flash of

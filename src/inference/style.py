@@ -17,7 +17,7 @@ from ..core.files import sha256_file
 from ..models.registry import create_model, list_models, load_model
 from ..video.reference import read_reference
 from .coherence import CoherenceFilter
-from .cuts import CHANGE, CutDetector
+from .cuts import CHANGE, MotionCutDetector
 from .method import Chunk, Context
 from .pairs import batches
 from .shots import SHOT_START, starts_of
@@ -102,7 +102,7 @@ def style_chunks(
     reference = _reference(net, context, name, options)
     recurrent = bool(getattr(net, "recurrent", False))
     smooth = None if options.coherence is None else _filter(options, context.device)
-    detector = CutDetector(options.cut_change) if options.cuts and (recurrent or smooth is not None) else None
+    detector = MotionCutDetector(options.cut_change) if options.cuts and (recurrent or smooth is not None) else None
     position, state = 0, None
     frames = _frames(chunks, context.video_id, detector)
     for batch in batches(frames, pixel_budget, lambda frame: frame.image):
@@ -133,7 +133,7 @@ def _reference(net: nn.Module, context: Context, name: str, options: StyleOption
     return clip[None].to(context.device, torch.float32)
 
 
-def _frames(chunks: Iterable[Chunk], video: str, detector: CutDetector | None) -> Iterator[_Frame]:
+def _frames(chunks: Iterable[Chunk], video: str, detector: MotionCutDetector | None) -> Iterator[_Frame]:
     size: torch.Size | None = None
     for chunk in chunks:
         known = SHOT_START in chunk.extras

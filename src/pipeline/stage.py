@@ -246,9 +246,10 @@ class Stage(ABC):
     def load(self, settings: Settings) -> None:  # noqa: B027  (a stage may have nothing to load)
         """Build networks and open files."""
 
-    def prepare(self, chunks: Iterator[Chunk], folder: Path, settings: Settings) -> None:
+    def prepare(  # noqa: B027  (only stages that prepare)
+        self, chunks: Iterator[Chunk], folder: Path, settings: Settings
+    ) -> None:
         """Look through the whole video and keep in ``folder`` what :meth:`run` needs of it."""
-        raise NotImplementedError
 
     def prepared(self, folder: Path) -> None:  # noqa: B027  (only stages that prepare)
         """Read what :meth:`prepare` has kept, in this run or in an interrupted one."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import resource
+from pathlib import Path
+
 import pytest
 from framewright.core import memory
 
@@ -16,5 +20,26 @@ def test_items_pass_and_memory_is_given_back_after_so_many(monkeypatch: pytest.M
     assert given == [3, 6]
 
 
-def test_it_can_be_asked_anywhere() -> None:
+@pytest.mark.parametrize("asked", [[0], None])
+def test_the_library_is_asked_where_it_can_be(monkeypatch: pytest.MonkeyPatch, asked: list[int] | None) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(memory, "_trim", lambda: None if asked is None else calls.append)
     memory.give_memory_back()
+    assert calls == (asked or [])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks the C library of Linux, glibc")
+def test_freed_memory_goes_back() -> None:
+    # a block above them keeps freed ones below; each is too small to be a mapping of its own
+    blocks = [bytearray(64_000) for _ in range(2_000)]
+    above = bytearray(64_000)
+    full = _resident()
+    del blocks
+    memory.give_memory_back()
+    assert _resident() < full - 60_000_000
+    assert len(above) == 64_000
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

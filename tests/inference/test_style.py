@@ -11,7 +11,7 @@ import torch
 from framewright.core.errors import ConfigError, DataError
 from framewright.inference import Chunk, Context, NetworkMethod, chunked, engine_options, process_file
 from framewright.inference.coherence import CoherenceFilter
-from framewright.inference.cuts import CutDetector
+from framewright.inference.cuts import MotionCutDetector
 from framewright.models.registry import create_model
 from framewright.models.style.contract import StyledVideo
 from framewright.video import load_video, save_video
@@ -95,11 +95,11 @@ def test_a_cut_in_the_middle_resets_the_state(tmp_path: Path) -> None:
 
 
 def test_cuts_are_found_and_fast_motion_is_none() -> None:
-    detector = CutDetector()
+    detector = MotionCutDetector()
     assert not any(detector.push(frame) for frame in pan(1, 12))
     assert detector.push(pan(2, 1)[0])
     # a dark scene after a bright one of a single colour, another size
-    flat = CutDetector()
+    flat = MotionCutDetector()
     assert [flat.push(torch.full((3, 64, 64), level)) for level in (0.9, 0.9, 0.1, 0.1)] == [False, False, True, False]
     assert not flat.push(torch.full((3, 32, 32), 0.5))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...core.config import Section
 from ...core.errors import ConfigError
-from ...inference.cuts import CutDetector
+from ...inference.cuts import MotionCutDetector
 from ...inference.method import Chunk
 from ...inference.specs import MethodFields
 from ...models.interpolation.baselines import interpolate_along
@@ -73,7 +73,7 @@ class Retime(MethodStage):
 
     def run(self, chunks: Iterator[Chunk], settings: Settings) -> Iterator[Chunk]:
         waiting: deque[_Frame] = deque()
-        detector = CutDetector() if self.section.cuts else None
+        detector = MotionCutDetector() if self.section.cuts else None
 
         def noted() -> Iterator[Chunk]:
             for chunk in chunks:
