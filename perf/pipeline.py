@@ -10,7 +10,6 @@ its own, and the growth of the peak memory is printed.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from anonymous import Peak
 from framewright.pipeline import EditRun, Execution, Settings, build_pipeline, run_pipeline
 from framewright.video.writer import VideoWriter
 
@@ -94,8 +94,9 @@ def main() -> None:
         clip = folder / "clip.mp4"
         make_clip(clip, arguments.frames)
         if arguments.child:
-            edit(arguments.child, clip, folder, "files")
-            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            with Peak() as found:
+                edit(arguments.child, clip, folder, "files")
+            print(found.megabytes)
             return
         for preset in arguments.presets:
             runs = {overlap: edit(preset, clip, folder, overlap) for overlap in ("none", "files", "stages")}

@@ -4,13 +4,12 @@ Run ``python perf/stabilization.py [--ffmpeg PATH] [--frames 60] [--memory]``. A
 a hand-held camera. Ours (file to file) and ffmpeg's vidstabdetect + vidstabtransform take turns on it in one run, with
 one thread and with two, both decoding and encoding H.264. Printed are times per frame and their ratio, the only figure
 that can be compared between machines. Without an ffmpeg that has the filters, ours is measured alone. ``--memory``
-measures the growth of peak memory from 100 to 1,000 frames, each in a process of its own.
+measures how the peak of what the process itself fills grows from 100 to 1,000 frames, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from anonymous import Peak
 from framewright.inference import StabilizationOptions, stabilize_file
 from framewright.ops.compensation import compensate
 from framewright.video.writer import VideoWriter
@@ -91,33 +91,32 @@ def speed(ffmpeg: str | None, frames: int, rounds: int) -> None:
         print("no ffmpeg with vidstabdetect was found: ours alone (--ffmpeg PATH)")
 
 
-def peak(frames: int, look_ahead: str) -> None:
-    """Stabilise a clip of so many frames and print the peak memory of this process in MB."""
+def peak(clip: Path, look_ahead: str) -> None:
+    """Stabilise a clip and print the peak of this process's memory in MB."""
     import cv2
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     options = StabilizationOptions(look_ahead=None if look_ahead == "all" else int(look_ahead), motion_size=160)
-    with tempfile.TemporaryDirectory() as folder:
-        clip = Path(folder) / "clip.mp4"
-        make_clip(clip, (180, 320), frames)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        stabilize_file(clip, Path(folder) / "made.mp4", options=options)
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{after / 1024:.1f} {before / 1024:.1f}")
+    with Peak() as found:
+        stabilize_file(clip, clip.with_name("made.mp4"), options=options)
+    print(found.megabytes)
 
 
 def memory() -> None:
     """Print the growth from 100 to 1,000 frames, whole clip and live."""
-    for look_ahead in ("all", "30"):
-        peaks = []
-        for frames in (100, 1000):
-            command = [sys.executable, __file__, "--peak", str(frames), "--look-ahead", look_ahead]
-            made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            peaks.append(float(made.split()[0]))
-        print(
-            f"320x180, look-ahead {look_ahead}: {peaks[0]:.0f} MB at 100 frames, {peaks[1] - peaks[0]:+.1f} MB at 1,000"
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        clips = {frames: Path(folder) / f"{frames}.mp4" for frames in (100, 1000)}
+        for frames, clip in clips.items():
+            make_clip(clip, (180, 320), frames)
+        for look_ahead in ("all", "30"):
+            peaks = []
+            for clip in clips.values():
+                command = [sys.executable, __file__, "--peak", str(clip), "--look-ahead", look_ahead]
+                made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                peaks.append(float(made.split()[-1]))
+            growth = peaks[1] - peaks[0]
+            print(f"320x180, look-ahead {look_ahead}: {peaks[0]:.0f} MB at 100 frames, {growth:+.1f} MB at 1,000")
 
 
 def main() -> None:
@@ -127,7 +126,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--peak", type=int)
+    parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--look-ahead", default="all")
     arguments = parser.parse_args()
     if arguments.peak:

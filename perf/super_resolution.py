@@ -2,7 +2,7 @@
 
 ``python perf/super_resolution.py <video> <weights> [--frames 60] [--threads 1] [--precision 32-true]`` runs ``srvgg``
 with such weights (``realesr-animevideov3.pth``) over the video, checks that the new file has its number of frames, its
-time stamps and its packets of sound, and prints frames/s, latency per frame and peak resident memory. ``--frames``
+time stamps and its packets of sound, and prints frames/s, latency per frame and the peak of memory. ``--frames``
 takes the first of them only.
 
 ``--memory`` measures whether memory grows: the middle 160x120 pixels of the video, once and ten times in a row
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from anonymous import Peak, anonymous
 from framewright.core.files import atomic_path
 from framewright.inference import Context, NetworkMethod, process_file
 from framewright.models.registry import create_model
@@ -80,10 +81,9 @@ def measure(arguments: argparse.Namespace, source: Path, target: Path, warm_up: 
     context = Context("super_resolution", precision=arguments.precision)
     if warm_up is not None:
         process_file(method, warm_up, target, context)
-    # sets the recorded peak to what is held now
-    Path("/proc/self/clear_refs").write_text("5")
-    before = status("VmRSS")
-    run = process_file(method, source, target, context)
+    before = anonymous()
+    with Peak() as found:
+        run = process_file(method, source, target, context)
     return {
         "frames": run.frames,
         "size": run.size,
@@ -91,14 +91,8 @@ def measure(arguments: argparse.Namespace, source: Path, target: Path, warm_up: 
         "p50": run.latency_p50,
         "p95": run.latency_p95,
         "before": before,
-        "peak": status("VmHWM"),
+        "peak": found.megabytes,
     }
-
-
-def status(name: str) -> float:
-    """A line of ``/proc/self/status`` in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) * 1024 / 1e6
 
 
 def check(source: Path, target: Path) -> str:

@@ -227,7 +227,7 @@ class FolderEvaluation(EvaluationDataset):
         video = self.segments[index].video
         frames = self.frames_of(index)
         images: list[Image] = []
-        with open_video(video.path) as reader:
+        with open_video(video.path, access="stream") as reader:
             for first in range(0, len(frames), _CHUNK):
                 chunk = reader.get(list(frames[first : first + _CHUNK]))
                 size = limit_size(chunk.shape[1], chunk.shape[2], self.max_size)

@@ -92,7 +92,7 @@ class FolderPairs(EvaluationDataset):
         if not 0 <= index < len(self):
             raise IndexError(index)
         source = self._sources[index]
-        with open_video(source.frames, only=source.only) as reader:
+        with open_video(source.frames, only=source.only, access="stream") as reader:
             count = len(reader) if self.max_frames is None else min(len(reader), self.max_frames)
             frames = to_float(reader.get(range(count)))
             total = len(reader)
@@ -106,7 +106,7 @@ class FolderPairs(EvaluationDataset):
     def frame_count(self, index: int) -> int:
         """Number of frames of video ``index``."""
         source = self._sources[index]
-        with open_video(source.frames, only=source.only) as reader:
+        with open_video(source.frames, only=source.only, access="stream") as reader:
             return len(reader) if self.max_frames is None else min(len(reader), self.max_frames)
 
     def _flows(self, root: Path, name: str, frames: Tensor, total: int) -> dict[str, Tensor]:
@@ -173,7 +173,7 @@ class FolderPairs(EvaluationDataset):
         if source.masks.is_file() and source.masks.suffix.lower() in IMAGE_SUFFIXES:
             images, lossy = read_image(source.masks)[None], _is_lossy(source.masks)
         else:
-            with open_video(source.masks, only=source.only_masks) as reader:
+            with open_video(source.masks, only=source.only_masks, access="stream") as reader:
                 if len(reader) not in (1, total):
                     raise DataError(
                         f"the video {source.id!r} has {total} frames but {len(reader)} masks in {source.masks}; "

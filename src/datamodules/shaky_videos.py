@@ -89,7 +89,7 @@ class ShakyVideos(EvaluationDataset):
         if not 0 <= index < len(self):
             raise IndexError(f"video {index} of {len(self)}")
         path = self._videos[index]
-        with open_video(path) as reader:
+        with open_video(path, access="stream") as reader:
             size, count = limit_size(*reader.size, self.max_size), self._count(len(reader))
             parts = []
             for first in range(0, count, _CHUNK):

@@ -80,7 +80,7 @@ def process_file(
         raise ConfigError(f"a chunk has at least 1 frame, got {chunk}")
     check_places(Path(source), Path(target))
     begun = time.perf_counter()
-    with open_video(source) as reader:
+    with open_video(source, access="stream") as reader:
         total = len(reader)
         if context.output_frames(total) != total:
             raise ConfigError(

@@ -84,7 +84,7 @@ class FolderMethod:
             yield self._chunk(path, 0, image, size)
             return
         only = RESULTS_OF_DEVIL if path.is_dir() and any(path.glob(RESULTS_OF_DEVIL)) else "*"
-        with open_video(path, only=only) as reader:
+        with open_video(path, only=only, access="stream") as reader:
             self._check(path, len(reader), expected, sources, context)
             position = 0
             for frames in reader.iterate(self.chunk_frames):

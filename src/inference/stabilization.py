@@ -215,7 +215,7 @@ def stabilize_file(
     net = create_model(net) if isinstance(net, str) else net
     context = Context("stabilization", video_id=Path(source).stem, device=torch.device(device))
     plans: list[Planned] = []
-    with open_video(source) as reader:
+    with open_video(source, access="stream") as reader:
 
         def frames() -> Iterator[Tensor]:
             return _frames((Chunk(0, _to_tensor(part)) for part in reader.iterate(8)), context.video_id)

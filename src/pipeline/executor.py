@@ -116,7 +116,7 @@ def run_pipeline(
     begun = time.perf_counter()
     check_places(source, target)
     execution.encoding.check_suffix(target)
-    with open_video(source) as reader:
+    with open_video(source, access="stream") as reader:
         pipeline.check(reader)
         plan = _plan(pipeline, reader, settings, execution)
         pipeline.load(settings)

@@ -35,7 +35,7 @@ class Pictures:
         if self.path.is_file() and self.path.suffix.lower() in IMAGE_SUFFIXES:
             self._still = to_float(read_image(self.path)[None])[0]
         else:
-            self._reader = open_video(self.path)
+            self._reader = open_video(self.path, access="stream")
 
     def __len__(self) -> int:
         """Frames; 1 for a picture."""

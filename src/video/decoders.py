@@ -39,9 +39,13 @@ class PyavDecoder:
     """Decodes with PyAV (FFmpeg): every codec, exact by presentation stamp."""
 
     def __init__(self, index: VideoIndex) -> None:
+        from av.video.reformatter import VideoReformatter
+
         self._index = index
         self._position_of = {int(stamp): place for place, stamp in enumerate(index.pts)}
         self._container: Any = None
+        # one for all frames: a frame that is converted by itself sets up the conversion anew
+        self._converter = VideoReformatter()
         forks.keep(self)
         self._open()
 
@@ -67,7 +71,7 @@ class PyavDecoder:
         height, width = self._index.size
         frames = np.empty((len(indices), height, width, 3), np.uint8)
         for place, position in enumerate(indices):
-            pixels = self._frame(position).to_ndarray(format="rgb24")
+            pixels = self._converter.reformat(self._frame(position), format="rgb24").to_ndarray()
             pixels = np.rot90(pixels, self._index.rotation // 90)
             if pixels.shape != frames.shape[1:]:
                 raise self._error(
@@ -137,6 +141,9 @@ class PyavDecoder:
 class DecordDecoder:
     """Decodes with decord, which is faster at random access but knows only older formats.
 
+    It is not for reading a file in order: decord decodes on in the background and keeps what nobody has asked for, in
+    the end the rest of the file. After each read it is sent back to the start, which stops that.
+
     Raises:
         VideoError: when decord is missing, cannot open the file, or counts its frames otherwise than the
             index does. Asking decord for a frame that does not exist can block for ever inside native code.
@@ -168,6 +175,7 @@ class DecordDecoder:
     def read(self, indices: list[int]) -> NDArray[np.uint8]:
         try:
             batch = self._reader.get_batch(indices)
+            self._reader.seek(0)
         except Exception as error:
             raise VideoError(
                 f"frames {indices[0]} to {indices[-1]} of {str(self._index.path)!r} cannot be decoded: "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -22,11 +24,14 @@ from .tags import ColourTags
 from .torchcodec_decoder import TorchcodecDecoder
 
 Backend = Literal["auto", "decord", "pyav", "torchcodec"]
+Access = Literal["random", "stream"]
 
 FRAME_FOLDER_FPS = Fraction(25)
 
 
-def open_video(path: str | os.PathLike[str], backend: Backend = "auto", *, only: str = "*") -> VideoReader:
+def open_video(
+    path: str | os.PathLike[str], backend: Backend = "auto", *, only: str = "*", access: Access = "random"
+) -> VideoReader:
     """Open a video file or a folder of frames.
 
     Frames are counted from the packets of the file, never taken from its header.
@@ -38,6 +43,9 @@ def open_video(path: str | os.PathLike[str], backend: Backend = "auto", *, only:
             when decord fails); ``"decord"``, ``"pyav"`` and ``"torchcodec"`` (an optional package, never chosen by
             itself) insist. Frame folders need none of them.
         only: of a folder, the images whose names match this shell pattern (``"*_gt.png"``).
+        access: ``"stream"`` says that the frames will be asked for in order; ``"auto"`` then takes PyAV, because decord
+            keeps in memory what it decodes ahead, in the end the whole video. For the same reason ``iterate`` never
+            goes through decord. The two convert colours with differences of at most one level.
 
     Raises:
         VideoError: when the path is missing, empty, truncated, without frames or not a video.
@@ -45,11 +53,13 @@ def open_video(path: str | os.PathLike[str], backend: Backend = "auto", *, only:
     path = Path(path)
     if backend not in get_args(Backend):
         raise ValueError(f"backend is 'auto', 'decord', 'pyav' or 'torchcodec', not {backend!r}")
+    if access not in get_args(Access):
+        raise ValueError(f"access is 'random' or 'stream', not {access!r}")
     if path.is_dir():
         return FolderReader(path, only)
     if not path.exists():
         raise VideoError(f"there is no video {str(path)!r}")
-    return FileReader(path, backend)
+    return FileReader(path, backend, access)
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
@@ -65,7 +75,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 class FileReader(VideoReader):
     """Frames of a video file; see :func:`open_video`."""
 
-    def __init__(self, path: Path, backend: Backend = "auto") -> None:
+    def __init__(self, path: Path, backend: Backend = "auto", access: Access = "random") -> None:
         self.path = path
         self.index: VideoIndex = build_index(path)
         self.fps = self.index.fps
@@ -76,7 +86,8 @@ class FileReader(VideoReader):
         self._process = -1
         self.backend: Literal["decord", "pyav", "torchcodec"]
         if backend == "auto":
-            self.backend = "decord" if suits_decord(self.index) and decord_available() else "pyav"
+            at_random = access == "random" and suits_decord(self.index) and decord_available()
+            self.backend = "decord" if at_random else "pyav"
         else:
             self.backend = backend
 
@@ -104,6 +115,16 @@ class FileReader(VideoReader):
         if self.backend == "torchcodec":
             return TorchcodecDecoder(self.index, decoder_threads())
         return DecordDecoder(self.index) if self.backend == "decord" else PyavDecoder(self.index)
+
+    def iterate(self, chunk: int = 16) -> Iterator[Frames]:
+        if self.backend != "decord":
+            yield from super().iterate(chunk)
+            return
+        # what decord decodes ahead stays in memory: see :class:`DecordDecoder`
+        streaming = copy.copy(self)
+        streaming.backend, streaming._decoder = "pyav", None
+        with streaming:
+            yield from streaming.iterate(chunk)
 
     def _read(self, indices: list[int]) -> Frames:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import resource
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from framewright.core import memory
@@ -23,9 +24,12 @@ def test_items_pass_and_memory_is_given_back_after_so_many(monkeypatch: pytest.M
 @pytest.mark.parametrize("asked", [[0], None])
 def test_the_library_is_asked_where_it_can_be(monkeypatch: pytest.MonkeyPatch, asked: list[int] | None) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(memory, "_trim", lambda: None if asked is None else calls.append)
+    library = SimpleNamespace(malloc_trim=calls.append, mallopt=lambda *option: calls.extend(option))
+    monkeypatch.setattr(memory, "_library", lambda: None if asked is None else library)
     memory.give_memory_back()
     assert calls == (asked or [])
+    memory.keep_large_blocks_apart()
+    assert calls == ([] if asked is None else [0, -3, 131072])
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks the C library of Linux, glibc")

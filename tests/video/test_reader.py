@@ -282,6 +282,34 @@ def test_random_access_with_decord(make_video: Make) -> None:
 
 
 @needs_decord
+def test_reading_in_order_does_not_go_through_decord(make_video: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_video(options=B_FRAMES)
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("decord keeps every frame that it decodes ahead")
+
+    monkeypatch.setattr(decoders.DecordDecoder, "read", refuse)
+    reader = open_video(path, access="stream")
+    assert backend_of(reader) == "pyav"
+    assert read_numbers(reader.get([8, 9, 3])) == [8, 9, 3]
+    at_random = open_video(path)
+    assert read_numbers(np.concatenate(list(at_random.iterate(7)))) == list(range(60))
+    assert backend_of(at_random) == "decord"
+    with pytest.raises(ValueError, match="access is 'random' or 'stream', not 'fast'"):
+        open_video(path, access="fast")  # type: ignore[arg-type]
+
+
+@needs_decord
+def test_decord_does_not_decode_on_behind_a_read(make_video: Make) -> None:
+    """What it decodes ahead is thrown away: the next frame comes from a decoder that starts anew."""
+    reader = open_video(make_video(options=B_FRAMES))
+    reader.get([40, 41])
+    assert isinstance(reader, FileReader)
+    assert isinstance(reader._decoder, decoders.DecordDecoder)
+    assert read_numbers(reader._decoder._reader.next().asnumpy()[None]) == [0]
+
+
+@needs_decord
 def test_decord_that_fails_is_replaced(make_video: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = open_video(make_video())
     assert backend_of(reader) == "decord"

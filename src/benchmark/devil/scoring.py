@@ -220,7 +220,7 @@ def _masks(video: FolderVideo, count: int) -> Iterator[Mask]:
     """The first ``count`` masks."""
     if video.frames < count:
         raise DataError(f"{str(video.path)!r} has {video.frames} masks for a video of {count} frames")
-    with open_video(video.path) as reader:
+    with open_video(video.path, access="stream") as reader:
         for start in range(0, count, 8):
             indices = range(start, min(start + 8, count))
             for index, image in zip(indices, reader.get(indices), strict=True):

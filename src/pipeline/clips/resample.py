@@ -103,7 +103,7 @@ def resample(
         raise ConfigError(f"between is {', '.join(get_args(Between))}, not {between!r}")
     if Path(source).resolve() == Path(target).resolve():
         raise ConfigError(f"the result would overwrite the video that it is made of: {str(target)!r}")
-    with open_video(source) as reader:
+    with open_video(source, access="stream") as reader:
         plan = resampling(reader.timestamps, end_of(reader), rate)
         net = _network(network).to(device).eval() if between == "flow" else None
         # nothing is mixed, so nothing has to be known of cuts
