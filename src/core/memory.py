@@ -44,7 +44,8 @@ def keep_large_blocks_apart() -> None:
 
     Such a block goes back to the system the moment that it is freed. glibc starts that way, but raises the size to as
     much as 32 MB as soon as a large block is freed; from then on frames share the heap with small blocks that stay, and
-    the heap grows around them. Fresh pages cost time: stabilising 320x180 took a tenth longer.
+    the heap grows around them, or changes by a few frames at random. Fresh pages cost time: stabilising 320x180 took a
+    tenth longer.
     """
     library = _library()
     if library is not None:

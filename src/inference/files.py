@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..core.errors import ConfigError, VideoError
+from ..core.memory import keep_large_blocks_apart
 from ..ops.resize import to_8bit
 from ..video import VideoReader, VideoWriter, open_video
 from .method import Chunk, Context, Method
@@ -79,6 +80,7 @@ def process_file(
     if chunk < 1:
         raise ConfigError(f"a chunk has at least 1 frame, got {chunk}")
     check_places(Path(source), Path(target))
+    keep_large_blocks_apart()
     begun = time.perf_counter()
     with open_video(source, access="stream") as reader:
         total = len(reader)

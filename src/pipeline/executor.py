@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..core.files import sha256_file, sha256_tree
+from ..core.memory import keep_large_blocks_apart
 from ..inference.ahead import ahead
 from ..inference.files import check_places
 from ..inference.method import Chunk
@@ -116,6 +117,7 @@ def run_pipeline(
     begun = time.perf_counter()
     check_places(source, target)
     execution.encoding.check_suffix(target)
+    keep_large_blocks_apart()
     with open_video(source, access="stream") as reader:
         pipeline.check(reader)
         plan = _plan(pipeline, reader, settings, execution)
