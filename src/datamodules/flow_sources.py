@@ -8,16 +8,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ..core.config import check_known, parse_section
-from ..core.errors import ConfigError
 from .base import EvaluationDataset, TrainingDataset
 from .flow_transforms import FlowTransform, recipe
-from .sections import DataSection, DataSource, Positive
+from .sections import DataSection, DataSource, Positive, parse_part
 
 Crop = Annotated[list[Positive], Field(min_length=2, max_length=2)] | Positive | None
 Augmentation = Literal["raft", "pwcnet", "none"]
 Settings = dict[str, dict[str, Any]]
-_OF_THE_MIX = ("batch_size", "workers", "on_error", "validation")
 
 
 class FlowSection(DataSection):
@@ -127,19 +124,7 @@ class FlowMixSection(DataSection):
 
 
 def _parse_part(values: Mapping[str, Any], index: int) -> tuple[FlowSection, int]:
-    where = f"data.parts[{index}]"
-    name = str(values.get("name", ""))
-    check_known(name, FLOW_PARTS, f"part of flow_mix ({where}.name)")
-    wrong = [key for key in _OF_THE_MIX if key in values]
-    if wrong:
-        raise ConfigError(f"{where}.{wrong[0]}: this key is the mixture's own; set data.{wrong[0]}")
-    repeats = values.get("repeats", 1)
-    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
-        raise ConfigError(f"{where}.repeats={repeats!r}: expected a whole number, 1 or more")
-    own = {key: value for key, value in values.items() if key != "repeats"}
-    section = parse_section(FLOW_PARTS[name].section_type, own, where)
-    assert isinstance(section, FlowSection)
-    return section, repeats
+    return parse_part(values, index, "flow_mix", FLOW_PARTS, FlowSection)
 
 
 def _validation(values: Mapping[str, Any] | None, root: str | None) -> EvaluationDataset | None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
-from ..core.config import Section
+from ..core.config import Section, check_known, parse_section
 from ..core.errors import ConfigError
 from .base import EvaluationDataset, TrainingDataset
 
 Positive = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+_OF_THE_MIX = ("batch_size", "workers", "on_error", "validation")  # keys that only a mixture itself has
 
 
 class DataSection(Section):
@@ -68,3 +72,36 @@ class EvaluationSection(Section):
     @abstractmethod
     def build(self, task: str) -> EvaluationDataset:
         """The evaluation set for networks of a task."""
+
+
+Part = TypeVar("Part", bound=DataSection)
+
+
+def parse_part(
+    values: Mapping[str, Any], index: int, mixture: str, sources: Mapping[str, type[DataSource]], kind: type[Part]
+) -> tuple[Part, int]:
+    """The checked section of one part of a mixture of data sets, and its repetitions.
+
+    Args:
+        values: ``name``, ``repeats`` and what the data set of that name takes.
+        index: of the part, for messages.
+        mixture: name of the mixture, for messages.
+        sources: what a part may be, by name.
+        kind: what the sections of all of them are.
+
+    Raises:
+        ConfigError: an unknown data set or key, or a wrong value.
+    """
+    where = f"data.parts[{index}]"
+    name = str(values.get("name", ""))
+    check_known(name, sources, f"part of {mixture} ({where}.name)")
+    wrong = [key for key in _OF_THE_MIX if key in values]
+    if wrong:
+        raise ConfigError(f"{where}.{wrong[0]}: this key is the mixture's own; set data.{wrong[0]}")
+    repeats = values.get("repeats", 1)
+    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
+        raise ConfigError(f"{where}.repeats={repeats!r}: expected a whole number, 1 or more")
+    own = {key: value for key, value in values.items() if key != "repeats"}
+    section = parse_section(sources[name].section_type, own, where)
+    assert isinstance(section, kind)
+    return section, repeats

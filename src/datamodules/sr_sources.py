@@ -9,16 +9,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ..core.config import check_known, parse_section
 from ..core.errors import ConfigError
 from .base import EvaluationDataset, TrainingDataset
 from .layout import require_root
-from .sections import DataSection, DataSource, Positive, Probability
+from .sections import DataSection, DataSource, Positive, Probability, parse_part
 from .sr_transforms import ScaleTransform
 
 Factor = Annotated[float, Field(gt=0, le=1)]
 Scales = Annotated[list[Annotated[int, Field(ge=1, le=16)]], Field(min_length=1)]
-_OF_THE_MIX = ("batch_size", "workers", "on_error", "validation")
 _OF_ALL_PARTS = ("crop", "scales", "degradation", "degradation_settings", "sharpened")
 _PHOTOGRAPHS: dict[str, Any] = {"name": "photographs"}
 
@@ -131,19 +129,7 @@ class SRMixSection(DataSection):
 
 
 def _parse_part(values: Mapping[str, Any], index: int) -> tuple[SRSection, int]:
-    where = f"data.parts[{index}]"
-    name = str(values.get("name", ""))
-    check_known(name, SR_PARTS, f"part of sr_mix ({where}.name)")
-    wrong = [key for key in _OF_THE_MIX if key in values]
-    if wrong:
-        raise ConfigError(f"{where}.{wrong[0]}: this key is the mixture's own; set data.{wrong[0]}")
-    repeats = values.get("repeats", 1)
-    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
-        raise ConfigError(f"{where}.repeats={repeats!r}: expected a whole number, 1 or more")
-    own = {key: value for key, value in values.items() if key != "repeats"}
-    section = parse_section(SR_PARTS[name].section_type, own, where)
-    assert isinstance(section, SRSection)
-    return section, repeats
+    return parse_part(values, index, "sr_mix", SR_PARTS, SRSection)
 
 
 def _validation(
