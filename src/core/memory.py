@@ -12,8 +12,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-# mallopt's number for the size from which a block is mapped apart, and glibc's own value of it before a program starts
-M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 128 * 1024
+# mallopt's number for the size from which a block is mapped by itself
+M_MMAP_THRESHOLD = -3
 
 
 @functools.lru_cache(maxsize=1)
@@ -39,22 +39,22 @@ def give_memory_back() -> None:
         library.malloc_trim(0)
 
 
-def keep_large_blocks_apart() -> None:
-    """Have the C library map every block of 128 KB or more by itself, in this process, from now on.
+def keep_large_blocks_apart(size: int = 4 * 2**20) -> None:
+    """Have the C library map every block of ``size`` bytes or more by itself, in this process, from now on.
 
-    Such a block goes back to the system the moment that it is freed. glibc starts that way, but raises the size to as
-    much as 32 MB as soon as a large block is freed; from then on frames share the heap with small blocks that stay, and
-    the heap grows around them, or changes by a few frames at random. Fresh pages cost time: stabilising 320x180 took a
-    tenth longer.
+    Such a block goes back to the system the moment that it is freed. glibc starts that way at 128 KB, but raises the
+    size to as much as 32 MB as soon as a large block is freed; from then on frames share the heap with small blocks
+    that stay, and the heap grows around them, or changes by a few frames at random. Fresh pages cost time, so that the
+    size should be that of the largest blocks.
     """
     library = _library()
     if library is not None:
-        library.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+        library.mallopt(M_MMAP_THRESHOLD, size)
 
 
 def giving_memory_back(items: Iterable[Item], every: int = 32) -> Iterator[Item]:
-    """The same items, with large blocks kept apart; after each ``every`` of them :func:`give_memory_back`."""
-    keep_large_blocks_apart()
+    """The same items, with blocks of 128 KB and more kept apart; :func:`give_memory_back` after each ``every``."""
+    keep_large_blocks_apart(2**17)
     for number, item in enumerate(items, start=1):
         yield item
         if number % every == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,20 @@ class RunDataModule(pl.LightningDataModule):
 
 
 def _start_worker(worker: int) -> None:
-    """One thread per worker: the main process needs the rest."""
+    """One thread per worker: the main process needs the rest.
+
+    Ctrl-C and a batch system's warning reach a whole group of processes. The main process then finishes its iteration
+    and writes a checkpoint, for which it may need more samples; workers end when it does.
+    """
+
+    def ignore_once(number: int, frame: object) -> None:
+        # the second one means this worker: it does not end by itself
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, ignore_once)
+    for number in (signal.SIGINT, getattr(signal, "SIGUSR1", None)):
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     import cv2
 

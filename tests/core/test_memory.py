@@ -28,7 +28,7 @@ def test_the_library_is_asked_where_it_can_be(monkeypatch: pytest.MonkeyPatch, a
     monkeypatch.setattr(memory, "_library", lambda: None if asked is None else library)
     memory.give_memory_back()
     assert calls == (asked or [])
-    memory.keep_large_blocks_apart()
+    memory.keep_large_blocks_apart(131072)
     assert calls == ([] if asked is None else [0, -3, 131072])
 
 

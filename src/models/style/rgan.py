@@ -276,5 +276,5 @@ CARD = ModelCard(
     "no paper describes it",
     tiny={"ngf": 4, "n_blocks": 1, "netP": "unet_32", "npf": 2},
     recurrent=True,
-    proven=("unproven",),
+    proven=("trained here",),
 )
