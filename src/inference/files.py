@@ -80,7 +80,7 @@ def process_file(
     if chunk < 1:
         raise ConfigError(f"a chunk has at least 1 frame, got {chunk}")
     check_places(Path(source), Path(target))
-    keep_large_blocks_apart()
+    keep_large_blocks_apart(2**17)
     begun = time.perf_counter()
     with open_video(source, access="stream") as reader:
         total = len(reader)
