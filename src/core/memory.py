@@ -1,4 +1,4 @@
-"""Memory that was freed but not given back."""
+"""Freed memory that the C library keeps: giving it back, and keeping large blocks where they go back at once."""
 
 from __future__ import annotations
 

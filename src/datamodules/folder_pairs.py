@@ -106,7 +106,7 @@ class FolderPairs(EvaluationDataset):
     def frame_count(self, index: int) -> int:
         """Number of frames of video ``index``."""
         source = self._sources[index]
-        with open_video(source.frames, only=source.only, access="stream") as reader:
+        with open_video(source.frames, only=source.only) as reader:
             return len(reader) if self.max_frames is None else min(len(reader), self.max_frames)
 
     def _flows(self, root: Path, name: str, frames: Tensor, total: int) -> dict[str, Tensor]:

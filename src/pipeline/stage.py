@@ -74,7 +74,7 @@ class Chosen:
         task: of the method.
         baseline: what runs where nothing was chosen.
         where: dotted path of the choice, for messages.
-        defaults: options of the baseline.
+        defaults: options of that baseline, where the user says nothing else.
         inference: how its engine runs it, where the user says nothing else.
 
     Raises:
@@ -110,7 +110,7 @@ class Chosen:
             if not place.exists():
                 raise ConfigError(f"{where}: there is no {str(place)!r}")
             self.card = _card_of(place, task, where)
-        if self.card is not None and self.card.baseline and defaults:
+        if name == baseline and self.card is not None and self.card.baseline and defaults:
             spec["options"] = {**defaults, **spec.get("options", {})}
         if inference and "inference" not in spec:
             spec["inference"] = inference

@@ -117,10 +117,10 @@ class FileReader(VideoReader):
         return DecordDecoder(self.index) if self.backend == "decord" else PyavDecoder(self.index)
 
     def iterate(self, chunk: int = 16) -> Iterator[Frames]:
+        """All frames in order, never through decord: see :class:`DecordDecoder`."""
         if self.backend != "decord":
             yield from super().iterate(chunk)
             return
-        # what decord decodes ahead stays in memory: see :class:`DecordDecoder`
         streaming = copy.copy(self)
         streaming.backend, streaming._decoder = "pyav", None
         with streaming:

@@ -12,6 +12,7 @@ import torch
 from framewright.core.errors import ConfigError, FramewrightError
 from framewright.inference import Context, chunked
 from framewright.pipeline import Execution, PipelineMethod, Settings, build_pipeline, run_pipeline
+from framewright.pipeline.stage import MethodStage
 from framewright.video import open_video, save_video, write_image
 from framewright.video.encoding import Encoding
 
@@ -187,3 +188,27 @@ def test_a_pipeline_is_a_method_of_a_benchmark() -> None:
     assert (filled.frames * mask).sum() > 0
     with pytest.raises(ConfigError, match="cannot be compared in flow"):
         PipelineMethod("ours", remove, "flow")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "options"),
+    [
+        ({}, {"iterations": 60}),
+        ({"baseline": "closed_form", "options": {"iterations": 7}}, {"iterations": 7}),
+        ({"baseline": "grabcut"}, None),
+        ({"network": "grabcut"}, None),
+    ],
+)
+def test_defaults_are_those_of_one_baseline(chosen: dict[str, Any], options: dict[str, int] | None) -> None:
+    pipeline = build_pipeline("test", {"mask": {"box": BOX}, "replace_background": {"background": [0, 0, 0], **chosen}})
+    stage = pipeline.stages[-1]
+    assert isinstance(stage, MethodStage)
+    assert stage.chosen.spec.get("options") == options
+    stage.load(Settings(torch.device("cpu")))
+
+
+def test_every_baseline_of_upscale_has_its_scale() -> None:
+    for name in ("bicubic", "nearest"):
+        (stage,) = build_pipeline("test", {"upscale": {"baseline": name, "scale": 3}}).stages
+        assert isinstance(stage, MethodStage)
+        assert stage.chosen.spec["options"] == {"scale": 3}

@@ -52,10 +52,8 @@ class ReplaceBackground(MethodStage):
             raise ConfigError(f"{self.where} needs a background: a picture, a video, or a colour as [r,g,b]")
         if isinstance(self.section.background, str):
             self.pictures = Pictures(self.section.background, f"{self.where}.background")
-        # a fifth of the time of a matte that has converged, and no visible difference (docs/segmentation_matting.md)
-        closed_form = self.section.baseline in (None, "closed_form")
-        options = {"iterations": 60} if closed_form else None
-        chosen = Chosen(self.section, self.task, "closed_form", self.where, options)
+        # a fifth of the time of 300, and nearly the same errors (docs/segmentation_matting.md)
+        chosen = Chosen(self.section, self.task, "closed_form", self.where, {"iterations": 60})
         self._recurrent = chosen.card is not None and chosen.card.recurrent
         self.reads = frozenset() if self._recurrent else frozenset({"mask"})
         if not self._recurrent:

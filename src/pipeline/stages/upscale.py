@@ -30,7 +30,9 @@ class Upscale(MethodStage):
     section: UpscaleSection
 
     def choose(self) -> Chosen:
-        return Chosen(self.section, self.task, "bicubic", self.where, {"scale": self.section.scale or 2})
+        # every baseline of this task has a scale
+        baseline = self.section.network or self.section.baseline or "bicubic"
+        return Chosen(self.section, self.task, baseline, self.where, {"scale": self.section.scale or 2})
 
     def run(self, chunks: Iterator[Chunk], settings: Settings) -> Iterator[Chunk]:
         scale = self.section.scale
