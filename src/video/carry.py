@@ -147,8 +147,7 @@ def copy_stream_tags(stream: Any, copy: Any) -> None:
     tags = portable_tags(stream.metadata)
     if tags:
         copy.metadata.update(tags)
-    with contextlib.suppress(AttributeError):  # read-only in older PyAV
-        copy.disposition = stream.disposition
+    copy.disposition = stream.disposition
 
 
 def portable_tags(tags: dict[str, str]) -> dict[str, str]:

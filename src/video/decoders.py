@@ -71,7 +71,8 @@ class PyavDecoder:
         height, width = self._index.size
         frames = np.empty((len(indices), height, width, 3), np.uint8)
         for place, position in enumerate(indices):
-            pixels = self._converter.reformat(self._frame(position), format="rgb24").to_ndarray()
+            # one thread: with several, FFmpeg's conversion of more than 8 bits is not always the same
+            pixels = self._converter.reformat(self._frame(position), format="rgb24", threads=1).to_ndarray()
             pixels = np.rot90(pixels, self._index.rotation // 90)
             if pixels.shape != frames.shape[1:]:
                 raise self._error(

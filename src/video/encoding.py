@@ -29,6 +29,11 @@ class Codec(NamedTuple):
 # it is, because a video may be written in several runs.
 _THREADS = 6
 
+# What x264's macroblock tree computes with AVX-512 depends on memory that nobody has written, unless the width of the
+# frames is a multiple of 128: the same frames become other bytes from run to run. These sets of instructions, which
+# every processor with AVX-512 has, give the same bytes always.
+_BEFORE_AVX512 = "asm=MMX2,SSE2,SSE3,SSSE3,SSE4.2,LZCNT,AVX,FMA3,AVX2,BMI1,BMI2"
+
 _MP4 = (".mp4", ".m4v", ".mov", ".mkv")
 CODECS = {
     "h264": Codec(
@@ -134,6 +139,8 @@ class Encoding:
             options["crf"] = str(self._codec.quality[2] if self.quality is None else self.quality)
         if self.speed is not None:
             options["preset"] = self.speed
+        if self.codec == "h264" and _has_avx512():
+            options["x264-params"] = _BEFORE_AVX512
         stream = container.add_stream(self._codec.encoder, rate=rate, options=options)
         stream.pix_fmt = self.format
         stream.height, stream.width = size
@@ -143,24 +150,38 @@ class Encoding:
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = self._tags(colour)
         return stream
 
-    def frame(self, pixels: NDArray[np.uint8], colour: ColourTags) -> Any:
-        """A PyAV frame of uint8 RGB ``(H, W, 3)``, in the pixel format that is written."""
+    def frame(self, pixels: NDArray[np.uint8], turn: int, colour: ColourTags) -> Any:
+        """A PyAV frame in the pixel format that is written.
+
+        Args:
+            pixels: uint8 RGB ``(H, W, 3)``, upright; rows and columns that are missing are repeated at the edge.
+            turn: degrees, clockwise, by which whoever shows the frame turns it.
+            colour: tags of the video.
+        """
         import av
 
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        if self.format == "bgr0":
-            return frame.reformat(format="bgr0")
+        height, width = pixels.shape[:2]
+        down, right = self.padding((height, width))
+        if down or right:
+            pixels = np.pad(pixels, ((0, down), (0, right), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(np.rot90(pixels, -turn // 90)), format="rgb24")
         _, _, matrix, color_range = colour.numbers()
         # players and readers take BT.601 and the limited range for what has no tag
-        return frame.reformat(
-            format=self.format, dst_colorspace=5 if matrix == 2 else matrix, dst_color_range=color_range or 1
-        )
+        tags = {"dst_colorspace": 5 if matrix == 2 else matrix, "dst_color_range": color_range or 1}
+        # One thread: with several, FFmpeg's conversion into more than 8 bits spoils a row of some frames.
+        return frame.reformat(format=self.format, threads=1, **({} if self.format == "bgr0" else tags))
 
     def _tags(self, colour: ColourTags) -> tuple[int, int, int, int]:
         if self.format != "bgr0":
             return colour.numbers()
         primaries, transfer, _, _ = colour.numbers()
         return primaries, transfer, 0, 2
+
+
+def _has_avx512() -> bool:
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def encoder_error(path: Path, error: Exception) -> VideoError:

@@ -88,9 +88,7 @@ class SegmentWriter:
             raise ValueError(f"expected uint8 frames (N, {self.size[0]}, {self.size[1]}, 3), got {frames.shape}")
         try:
             for pixels in frames:
-                down, right = self._padding
-                pixels = np.pad(pixels, ((0, down), (0, right), (0, 0)), mode="edge") if any(self._padding) else pixels
-                frame = self.encoding.frame(np.rot90(pixels, -self._turn // 90), self._colour)
+                frame = self.encoding.frame(pixels, self._turn, self._colour)
                 frame.pts, frame.time_base = self.count, 1 / self.rate
                 self._mux(self._stream.encode(frame))
                 self.count += 1
@@ -204,7 +202,7 @@ def _copy(
         with av.open(str(parts[0])) as first:
             stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
         stream.time_base = time_base
-        if source.info.rotation and hasattr(stream, "set_display_rotation"):
+        if source.info.rotation:
             stream.set_display_rotation(source.info.rotation)
         stream.metadata.update(source.stream_tags)
         carried = None

@@ -19,6 +19,7 @@ from ..core.errors import VideoError
 from ..core.files import atomic_path
 from .base import VideoReader
 from .carry import Carried, Kind, Span
+from .encoding import Encoding
 from .integrity import check_written
 from .source import Clock, Source, read_source
 from .tags import BT709
@@ -93,13 +94,14 @@ class VideoWriter:
             raise VideoError(f"cannot write {name!r}: without a source it needs fps (or time_base) and size")
         self.fps = None if fps is None else Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
         self.size = (int(size[0]), int(size[1]))
-        self.padding = (self.size[0] % 2, self.size[1] % 2)
         self.crf = crf
         self.keep = tuple(keep)
         if (self.fps is not None and self.fps <= 0) or min(self.size) < 1 or not 0 <= crf <= 51:
             raise VideoError(
                 f"cannot write {name!r}: fps {fps} and size {self.size} must be positive and crf {crf} between 0 and 51"
             )
+        self._encoding = Encoding("h264", quality=crf)
+        self.padding = self._encoding.padding(self.size)
         if time_base is not None and time_base <= 0:
             raise VideoError(f"cannot write {name!r}: the time base {time_base} must be positive")
         self._clock = Clock(name, self.fps, self.source, time_base)
@@ -148,23 +150,19 @@ class VideoWriter:
 
     def _add_video_stream(self) -> Any:
         rate = self.fps or (self.source.fps if self.source else Fraction(25))
-        stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(self.crf), "preset": "medium"})
-        stream.pix_fmt = "yuv420p"
-        stream.time_base = stream.codec_context.time_base = self.time_base
-        context = stream.codec_context
-        context.flags |= _FRAME_DURATION
-        primaries, transfer, matrix, color_range = self._colour.numbers()
-        context.color_primaries, context.color_trc = primaries, transfer
-        context.colorspace, context.color_range = matrix, color_range
         if self.source is not None:
-            context.sample_aspect_ratio = self.source.info.sample_aspect
-            # stored as in the source, turned by whoever shows it; an older PyAV cannot tag and writes it upright
-            if self.source.info.rotation and hasattr(stream, "set_display_rotation"):
-                self._turn = self.source.info.rotation
+            # stored as in the source, turned by whoever shows it
+            self._turn = self.source.info.rotation
+        height, width = (side + more for side, more in zip(self.size, self.padding, strict=True))
+        stored = (height, width) if self._turn % 180 == 0 else (width, height)
+        stream = self._encoding.add_stream(self._container, stored, rate, self._colour)
+        stream.time_base = stream.codec_context.time_base = self.time_base
+        stream.codec_context.flags |= _FRAME_DURATION
+        if self.source is not None:
+            stream.codec_context.sample_aspect_ratio = self.source.info.sample_aspect
+            if self._turn:
                 stream.set_display_rotation(self._turn)
             stream.metadata.update(self.source.stream_tags)
-        upright = (self.size[0] + self.padding[0], self.size[1] + self.padding[1])
-        stream.height, stream.width = upright if self._turn % 180 == 0 else upright[::-1]
         return stream
 
     def write(self, frames: NDArray[np.uint8], times: Sequence[float | Fraction] | None = None) -> None:
@@ -193,25 +191,12 @@ class VideoWriter:
         try:
             for place, pixels in enumerate(frames):
                 stamp = self._clock.next(None if times is None else times[place])
-                frame = self._convert(pixels)
+                frame = self._encoding.frame(pixels, self._turn, self._colour)
                 frame.pts, frame.time_base = stamp, self.time_base
                 self._encode_held(stamp)
                 self._held = frame
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(f"cannot write frame {self.count - 1} of {str(self.path)!r}: {error}") from error
-
-    def _convert(self, pixels: NDArray[np.uint8]) -> Any:
-        import av
-
-        if any(self.padding):
-            pixels = np.pad(pixels, ((0, self.padding[0]), (0, self.padding[1]), (0, 0)), mode="edge")
-        pixels = np.rot90(pixels, -self._turn // 90)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        _, _, matrix, color_range = self._colour.numbers()
-        # players and readers take BT.601 and the limited range for what has no tag
-        return frame.reformat(
-            format="yuv420p", dst_colorspace=5 if matrix == 2 else matrix, dst_color_range=color_range or 1
-        )
 
     def _encode_held(self, until: int) -> None:
         """Encode the frame that is held back, now that it is known to last until a stamp."""
