@@ -16,13 +16,11 @@ from .inpainting import InpaintingOptions, inpaint_chunks
 from .interpolation import interpolate_chunks
 from .matting import MattingOptions, matte_chunks
 from .method import Chunk, Context
+from .pairs import pixel_budget_for
 from .segmentation import SegmentationOptions, segment_chunks
 from .stabilization import StabilizationOptions, stabilize_chunks
 from .style import StyleOptions, style_chunks
 from .super_resolution import SuperResolutionOptions, super_resolution_chunks
-
-DEFAULT_PIXEL_BUDGET = 2**21
-"""Pixels in one forward pass: about 18 Vimeo frames (256x448) or one frame of full HD."""
 
 
 class NoOptions(Section):
@@ -97,7 +95,7 @@ class NetworkMethod:
         fingerprint: what its output depends on, JSON-able; None if that is unknown (such a method is never
             cached).
         published: numbers from the literature that belong to exactly this network.
-        pixel_budget: upper bound of the pixels in one forward pass.
+        pixel_budget: upper bound of the pixels in one forward pass; None: :func:`pixel_budget_for` the device.
         options: of the task's engine, see :func:`engine_options`; None: its defaults.
     """
 
@@ -110,7 +108,7 @@ class NetworkMethod:
         weights_sha256: str | None = None,
         fingerprint: Mapping[str, Any] | None = None,
         published: tuple[PublishedResult, ...] = (),
-        pixel_budget: int = DEFAULT_PIXEL_BUDGET,
+        pixel_budget: int | None = None,
         options: Section | None = None,
     ) -> None:
         self.name = name
@@ -142,10 +140,9 @@ class NetworkMethod:
         options = self.options if self.options is not None else engine.options()
         if not isinstance(options, engine.options):
             raise ConfigError(f"method {self.name!r} has {type(options).__name__}, which is not for {context.task}")
+        budget = pixel_budget_for(context.device) if self.pixel_budget is None else self.pixel_budget
         with evaluating(self.net.to(context.device)):
-            yield from engine.run(
-                self.net, chunks, context, name=self.name, pixel_budget=self.pixel_budget, options=options
-            )
+            yield from engine.run(self.net, chunks, context, name=self.name, pixel_budget=budget, options=options)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from .ahead import ahead
 from .camera_plan import PathPlanner, Planned, Zoom
 from .inpainting import InpaintingOptions, inpaint_chunks
 from .method import Chunk, Context
+from .pairs import pixel_budget_for
 from .shots import starts_of
 
 Item = TypeVar("Item")
@@ -342,7 +343,8 @@ def _filled(rendered: Iterator[_Rendered], filler: str, context: Context, name: 
             yield Chunk(position, made.frame[None], {"mask": 1 - made.validity[None]})
 
     inner = Context("inpainting", video_id=context.video_id, device=context.device, precision=context.precision)
-    for chunk in inpaint_chunks(net, holes(), inner, name=name, pixel_budget=2**21, options=options):
+    budget = pixel_budget_for(context.device)
+    for chunk in inpaint_chunks(net, holes(), inner, name=name, pixel_budget=budget, options=options):
         for frame in chunk.frames:
             yield waiting.popleft()._replace(frame=frame.clamp(0, 1))
 
