@@ -152,7 +152,8 @@ class SlurmSection(Section):
 class TrainerSection(Section):
     """Devices and numerics, handed to Lightning's Trainer.
 
-    ``threads`` limits torch's CPU threads per process (null: leave as is); ``compile`` compiles the network.
+    ``threads`` limits torch's CPU threads per process (null: leave as is); ``compile`` compiles the network;
+    ``channels_last`` keeps images with the channels last in memory, which many convolutions prefer.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
@@ -163,6 +164,7 @@ class TrainerSection(Section):
     deterministic: bool | Literal["warn"] = False
     threads: Positive | None = None
     compile: bool = False
+    channels_last: bool = False
     log_every: Positive = 10
     progress: bool = True
     profiler: Literal["simple", "pytorch"] | None = None

@@ -77,6 +77,8 @@ def fit(
         TrainingInterrupted: stopped by a signal, after a checkpoint.
     """
     _check_precision(config)
+    if config.trainer.channels_last:
+        _arrange(module)
     job = current_job()
     keeper = CheckpointKeeper(run_directory, config.checkpoint)
     stopping = EarlyStopping(config.early_stopping) if config.early_stopping else None
@@ -216,6 +218,13 @@ def _upload(config: TrainSection, keeper: CheckpointKeeper, logger: IterationWan
 def _say_size(folder: Path) -> None:
     if is_first_process() and folder.is_dir():
         print(f"W&B files: {folder_size(folder) / 1e6:.1f} MB in {folder}")
+
+
+def _arrange(module: TaskModule) -> None:
+    """Weights of two-dimensional convolutions with the channels last in memory; what they compute follows them."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _check_precision(config: TrainSection) -> None:

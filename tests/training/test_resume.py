@@ -86,6 +86,7 @@ def crash_at(iteration: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("quickstart_inpainting", 0),
         ("quickstart_sr_gan", 0),
         ("quickstart_style", 0),
+        ("quickstart_matting", 0),
     ],
 )
 def test_resumed_equals_uninterrupted(

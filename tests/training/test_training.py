@@ -18,6 +18,7 @@ from framewright.training.config import EarlyStoppingSection, WandbSection
 from framewright.training.ema import Ema
 from framewright.training.schedules import HoldThenFall, WarmupCosine
 from framewright.training.tracking import wandb_mode
+from safetensors.torch import load_file
 from torch import nn
 
 Run = Callable[..., Path]
@@ -56,6 +57,16 @@ def test_accumulation_equals_the_large_batch(run_training: Run) -> None:
     assert state["framewright"]["iteration"] == 3
     assert state["RunDataModule"]["consumed"] == 3 * 2 * 2
     assert len(rows(accumulated)) == 3
+
+
+def test_channels_last_changes_the_layout_and_not_the_training(run_training: Run) -> None:
+    plain, moved = (
+        load_file(run_training("optim.iterations=2", f"trainer.channels_last={on}", name=on) / "weights.safetensors")
+        for on in ("false", "true")
+    )
+    assert plain.keys() == moved.keys()
+    for key, value in plain.items():
+        assert torch.allclose(value, moved[key], atol=1e-4), key
 
 
 def test_a_checkpoint_holds_network_average_and_optimizer_only(run_training: Run) -> None:
