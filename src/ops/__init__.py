@@ -7,6 +7,7 @@ from .foreground import estimate_foreground
 from .label_colour import labels_to_colour
 from .occlusion import inconsistent, motion_boundary, occluded
 from .pad import Crop, pad_to_multiple
+from .pull_push import pull_push
 from .resize import imresize
 from .trimap import random_trimap, temporal_median, trimap_from_alpha, trimap_from_probability
 from .warp import warp
@@ -24,6 +25,7 @@ __all__ = [
     "motion_boundary",
     "occluded",
     "pad_to_multiple",
+    "pull_push",
     "random_trimap",
     "srgb_to_linear",
     "temporal_median",
