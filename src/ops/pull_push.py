@@ -36,7 +36,7 @@ def pull_push(values: Tensor, known: Tensor, levels: int = 6) -> Tensor:
         raise ValueError(f"levels must be at least 0, got {levels}")
     total, weight = values * known, known
     finer = []
-    while len(finer) < levels and min(total.shape[2:]) > 1:
+    while len(finer) < levels and max(total.shape[2:]) > 1:
         finer.append((total, weight))
         total, weight = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (total, weight))
     filled = total / weight.clamp(min=_SMALLEST)

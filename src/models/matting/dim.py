@@ -11,6 +11,7 @@ Kept from the two releases that people use, because the paper's 7x7x4096 layer w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,8 +43,6 @@ class DeepImageMatting(nn.Module):
             3: everything. From 2 on the refined alpha is the result. Weights of every stage load into every other.
         channels: of the first convolutions; 64 in the paper.
         refine_channels: of the refinement.
-        batch_norm: normalise after each convolution but the last ones. Not in the paper, whose encoder begins with
-            ImageNet's weights; it lets a network without them learn several times as fast.
         colour_hints: give encoder and refinement seven more channels: the colours of the known foreground and of the
             known background, spread into the unknown region (:func:`framewright.ops.pull_push`), and the alpha that
             explains each pixel by the two. Not in the paper; others gave networks whole mattes of classical methods
@@ -60,7 +59,6 @@ class DeepImageMatting(nn.Module):
         stage: int = 3,
         channels: int = 64,
         refine_channels: int = 64,
-        batch_norm: bool = False,
         colour_hints: bool = False,
     ) -> None:
         super().__init__()
@@ -73,8 +71,8 @@ class DeepImageMatting(nn.Module):
         self.stage, self.colour_hints = stage, colour_hints
         planes = 4 + _HINTS if colour_hints else 4
         self.normalise = ImageNetNormalise()
-        self.backbone = _Backbone(channels, conv6_kernel, skip, batch_norm, planes)
-        self.refiner = _Refiner(refine_channels, batch_norm, planes)
+        self.backbone = _Backbone(channels, conv6_kernel, skip, planes)
+        self.refiner = _Refiner(refine_channels, planes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_uniform_(module.weight)
@@ -133,10 +131,10 @@ class DeepImageMatting(nn.Module):
 
 
 class _Backbone(nn.Module):
-    def __init__(self, channels: int, kernel: int, skip: bool, batch_norm: bool, planes: int) -> None:
+    def __init__(self, channels: int, kernel: int, skip: bool, planes: int) -> None:
         super().__init__()
-        self.encoder = _Encoder(channels, kernel, batch_norm, planes)
-        self.decoder = _Decoder(channels, skip, batch_norm)
+        self.encoder = _Encoder(channels, kernel, planes)
+        self.decoder = _Decoder(channels, skip)
 
     def forward(self, x: Tensor) -> Tensor:
         bottom, indices, features = self.encoder(x)
@@ -147,21 +145,17 @@ class _Backbone(nn.Module):
 class _Encoder(nn.Module):
     """VGG16 with further input channels."""
 
-    def __init__(self, channels: int, kernel: int, batch_norm: bool, planes: int) -> None:
+    def __init__(self, channels: int, kernel: int, planes: int) -> None:
         super().__init__()
         before = planes
         for level, count in enumerate(_CONVS):
             width = channels * min(2**level, 8)
             layers: list[nn.Module] = []
             for _ in range(count):
-                layers.append(nn.Conv2d(before, width, 3, padding=1))
-                if batch_norm:
-                    layers.append(nn.BatchNorm2d(width))
-                layers.append(nn.ReLU(inplace=True))
+                layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU(inplace=True)]
                 before = width
             self.add_module(f"layer{level + 1}", nn.Sequential(*layers))
         self.conv6 = nn.Conv2d(before, before, kernel, padding=kernel // 2)
-        self.norm6 = _norm(before, batch_norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         indices, features = [], []
@@ -170,31 +164,29 @@ class _Encoder(nn.Module):
             features.append(x)
             x, index = F.max_pool2d(x, 2, 2, return_indices=True)
             indices.append(index)
-        return self.norm6(self.conv6(x)).relu_(), indices, features
+        return self.conv6(x).relu_(), indices, features
 
 
 class _Decoder(nn.Module):
     """Unpooling where the encoder had its maxima, and a 5x5 convolution, five times."""
 
-    def __init__(self, channels: int, skip: bool, batch_norm: bool) -> None:
+    def __init__(self, channels: int, skip: bool) -> None:
         super().__init__()
         self.skip = skip
         widths = [channels * factor for factor in (8, 8, 4, 2, 1, 1)]
         self.deconv6_1 = nn.Conv2d(widths[0], widths[0], 1)
-        self.norm6 = _norm(widths[0], batch_norm)
         for position in range(5):
             conv = nn.Conv2d(widths[position], widths[position + 1], 5, padding=2)
             self.add_module(f"deconv{5 - position}_1", conv)
-            self.add_module(f"norm{5 - position}", _norm(widths[position + 1], batch_norm))
         self.deconv1 = nn.Conv2d(channels, 1, 5, padding=2)
 
     def forward(self, x: Tensor, indices: list[Tensor], features: list[Tensor]) -> Tensor:
-        x = self.norm6(self.deconv6_1(x)).relu_()
+        x = self.deconv6_1(x).relu_()
         for level in range(5, 0, -1):
             x = F.max_unpool2d(x, indices[level - 1], [2, 2])
             if self.skip:
                 x = x + features[level - 1]
-            x = getattr(self, f"norm{level}")(getattr(self, f"deconv{level}_1")(x)).relu_()
+            x = getattr(self, f"deconv{level}_1")(x).relu_()
         out: Tensor = self.deconv1(x)
         return out
 
@@ -202,17 +194,16 @@ class _Decoder(nn.Module):
 class _Refiner(nn.Module):
     """Four convolutions whose result is added to the logit of alpha."""
 
-    def __init__(self, channels: int, batch_norm: bool = False, planes: int = 4) -> None:
+    def __init__(self, channels: int, planes: int = 4) -> None:
         super().__init__()
         self.refine_conv1 = nn.Conv2d(planes, channels, 3, padding=1)
         self.refine_conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         self.refine_conv3 = nn.Conv2d(channels, channels, 3, padding=1)
         self.refine_pred = nn.Conv2d(channels, 1, 3, padding=1)
-        self.norm1, self.norm2, self.norm3 = (_norm(channels, batch_norm) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
-        for number in (1, 2, 3):
-            x = getattr(self, f"norm{number}")(getattr(self, f"refine_conv{number}")(x)).relu_()
+        for conv in (self.refine_conv1, self.refine_conv2, self.refine_conv3):
+            x = conv(x).relu_()
         out: Tensor = self.refine_pred(x)
         return out
 
@@ -225,10 +216,6 @@ def _hints(image: Tensor, background: Tensor, foreground: Tensor) -> Tensor:
     # alike colours explain nothing: 0 rather than noise
     alpha = along / (axis.square().sum(1, keepdim=True) + _ALIKE)
     return torch.cat((front, back, alpha.clamp(0, 1)), 1)
-
-
-def _norm(channels: int, wanted: bool) -> nn.Module:
-    return nn.BatchNorm2d(channels) if wanted else nn.Identity()
 
 
 _ENCODER, _REFINER = "backbone.encoder.layer1.0.weight", "refiner.refine_pred.weight"
@@ -272,6 +259,10 @@ def _from_vgg16(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+def _fits_vgg16(options: Mapping[str, Any]) -> bool:
+    return bool(options["channels"] == 64 and not options["colour_hints"])
+
+
 _TABLE = "mmagic, README of its DIM model, Composition-1k"
 
 CARD = ModelCard(
@@ -296,7 +287,7 @@ CARD = ModelCard(
         BackboneWeights(
             imagenet("vgg16-397923af.pth"),
             "backbone.encoder.layer",
-            lambda options: bool(options["channels"] == 64),
+            _fits_vgg16,
             _from_vgg16,
         ),
     ),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from framewright.core.errors import ConfigError
-from framewright.models.matting.dim import DeepImageMatting
+from framewright.models.matting.dim import DeepImageMatting, _hints
 from framewright.models.matting.rvm import RobustVideoMatting
 from framewright.models.registry import create_model
 
@@ -49,6 +49,30 @@ def test_stages_train_their_part_and_share_weights() -> None:
         outputs = nets[3].training_outputs(image, trimap)  # type: ignore[operator]
         torch.testing.assert_close(nets[1](image, trimap), outputs["alpha"])
         torch.testing.assert_close(nets[3](image, trimap), outputs["refined"])
+
+
+def test_colour_hints_reach_both_parts_and_need_no_known_foreground() -> None:
+    net = DeepImageMatting(**TINY_DIM, colour_hints=True)  # type: ignore[arg-type]
+    assert net.get_parameter("backbone.encoder.layer1.0.weight").shape[1] == 11
+    assert net.get_parameter("refiner.refine_conv1.weight").shape[1] == 11
+    image, trimap = example()
+    for known in (trimap, torch.full_like(trimap, 0.5), torch.zeros_like(trimap), torch.ones_like(trimap)):
+        outputs = net.training_outputs(image, known)
+        assert outputs["refined"].shape == trimap.shape
+        assert bool(outputs["refined"].isfinite().all())
+    outputs["refined"].sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_hints_tell_a_strand_from_what_is_behind_it() -> None:
+    image = torch.tensor([0.2, 0.6, 0.3]).view(1, 3, 1, 1).expand(1, 3, 48, 64).clone()
+    trimap = torch.full((1, 1, 48, 64), 0.5)
+    trimap[..., :20], trimap[..., 44:] = 1, 0
+    image[..., :20] = torch.tensor([0.9, 0.1, 0.2]).view(3, 1, 1)
+    image[:, :, 24, 20:40] = torch.tensor([0.9, 0.1, 0.2]).view(3, 1)
+    hint = _hints(image, trimap == 0, trimap == 1)[0, 6]
+    assert float(hint[24, 20:40].min()) > 0.9
+    assert float(hint[10, 24:44].max()) < 0.1
 
 
 def test_a_checkpoint_without_refinement_loads_and_changes_nothing(tmp_path: Path) -> None:
