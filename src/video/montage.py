@@ -111,15 +111,19 @@ def program(arguments: Sequence[str]) -> str:
     parser.add_argument("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help="of the largest video")
     parser.add_argument("--column", type=int, metavar="X", help="this column of pixels of all frames, from left to right")
     parser.add_argument("--zoom", type=int, default=1, help="every pixel so many times, a whole number")
+    parser.add_argument("--width", type=int, help="of the picture: a wider one is made smaller")
     parser.add_argument("--quality", type=int, default=90, help="of JPEG, 1 to 100 (default: 90)")
     given = parser.parse_args(arguments)
-    if given.zoom < 1 or not 1 <= given.quality <= 100:
-        raise ConfigError(f"--zoom={given.zoom} should be at least 1 and --quality={given.quality} from 1 to 100")
+    if given.zoom < 1 or not 1 <= given.quality <= 100 or (given.width is not None and given.width < 16):
+        raise ConfigError("--zoom should be at least 1, --quality from 1 to 100, and --width at least 16")
     rows = _same_size([_frames(path, None if given.column is not None else given.frames) for path in given.videos])
     rows = [_cropped(row, given.crop) for row in rows]
     if given.column is not None:
         rows = [_column(row, given.column) for row in rows]
     rows = [row.repeat(given.zoom, axis=1).repeat(given.zoom, axis=2) for row in rows]
+    across = len(rows) if len(rows[0]) == 1 else len(rows[0])
+    if given.width is not None:
+        rows = [_narrowed(row, (given.width - _GAP * (across - 1)) // across) for row in rows]
     labels = _labels(given.labels, len(rows), len(rows[0]))
     tiles = [list(row) for row in rows]
     if len(rows[0]) == 1:
@@ -171,6 +175,16 @@ def _column(row: NDArray[np.uint8], x: int) -> NDArray[np.uint8]:
     if not 0 <= x < row.shape[2]:
         raise ConfigError(f"there is no column {x}: the pictures have columns 0 to {row.shape[2] - 1}")
     return row[:, :, x].swapaxes(0, 1)[None]
+
+
+def _narrowed(row: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    """Frames that are at most ``width`` pixels wide. Labels are written afterwards, so that they stay legible."""
+    import cv2
+
+    if row.shape[2] <= width:
+        return row
+    size = (max(1, width), max(1, round(row.shape[1] * width / row.shape[2])))
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in row]).astype(np.uint8)
 
 
 def _labels(given: Sequence[str] | None, videos: int, frames: int) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -38,17 +39,17 @@ def clip_settings(frames: int, height: int, width: int) -> SceneSettings:
     """
     side, length = min(height, width), max(1, frames)
     # per two frames; in all a quarter of the shorter side, and never so fast that a clip of few frames jumps
-    pace = min(0.5 * side / length, 0.05 * side)
+    pace = min(0.5 * side / length, 0.04 * side)
     return SceneSettings(
         height=height,
         width=width,
         frames=frames,
         objects=(2, 3),
-        object_size=(0.12, 0.25),
-        foreground_size=(0.22, 0.3),
-        camera_motion=pace,
-        object_motion=pace,
-        max_motion=1.5 * pace,
+        object_size=(0.1, 0.2),
+        foreground_size=(0.15, 0.2),
+        camera_motion=pace / 2,
+        object_motion=2 * pace,
+        max_motion=3 * pace,
         spin=0.3 / length,
         zoom=0.2 / length,
         texture_density=(1.0, 1.6),
@@ -59,7 +60,7 @@ def clip_settings(frames: int, height: int, width: int) -> SceneSettings:
 
 
 def clip_scene(settings: SceneSettings, seed: int, shake: float = 0.0) -> Scene:
-    """The first scene of a seed whose nearest object stays inside the frame during the whole clip.
+    """The first scene of a seed whose nearest object stays inside the frame, and by the end has left the place where it was.
 
     Args:
         settings: of the scene; its camera does not shake.
@@ -72,7 +73,7 @@ def clip_scene(settings: SceneSettings, seed: int, shake: float = 0.0) -> Scene:
     """
     for attempt in range(_ATTEMPTS):
         scene = Scene(settings, position_rng(seed, attempt))
-        if _stays_inside(scene):
+        if _is_seen(scene):
             if shake == 0:
                 return scene
             path = random_shake(position_rng(seed, attempt, _SHAKE), shake)
@@ -80,7 +81,8 @@ def clip_scene(settings: SceneSettings, seed: int, shake: float = 0.0) -> Scene:
     raise DataError(f"none of {_ATTEMPTS} scenes of seed {seed} keeps its nearest object inside the frame")
 
 
-def _stays_inside(scene: Scene) -> bool:
+def _is_seen(scene: Scene) -> bool:
+    """Whether the nearest object is always inside the frame, and uncovers all of the background that it hides."""
     settings, nearest = scene.settings, scene.objects[-1]
     for time in range(settings.frames):
         transform = scene.frame_from_layer(len(scene.objects), float(time))
@@ -89,7 +91,10 @@ def _stays_inside(scene: Scene) -> bool:
             return False
         if not (radius <= centre.imag <= settings.height - 1 - radius):
             return False
-    return True
+    start, end = (nearest.path.at(float(time)) for time in (0, settings.frames - 1))
+    # a clip of few frames is too short for that: motion has a bound
+    wanted = min(2.2 * nearest.radius, 0.6 * settings.object_motion / 2 * (settings.frames - 1))
+    return math.hypot(*(end - start)[:2]) >= wanted
 
 
 def write_clip(
