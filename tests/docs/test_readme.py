@@ -34,6 +34,32 @@ def test_the_page_of_data_sets_knows_them_all() -> None:
         assert f"`{name}`" in text, name
 
 
+def test_the_commands_of_the_gallery_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("uv run python ")]
+    made: set[str] = set()
+    presets = set()
+    for command in commands:
+        what, arguments = command[3], command[4:]
+        if what == "edit.py":
+            with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+                composed = compose("edit", choose_preset(arguments, ROOT / "configs"))
+            config = parse_section(EditSection, plain(composed))
+            presets.add(config.preset)
+            given = {config.input, config.mask, config.other, config.reference, config.background} - {None}
+            assert given <= made, command
+            made.add(str(config.output))
+        elif "framewright.video.montage" in arguments:
+            videos = [name for name in arguments if name.startswith("gallery/")]
+            assert set(videos) <= made, command
+            made.add(arguments[-1])
+        else:
+            made.update(name.removeprefix("out=") for name in arguments if "gallery/" in name)
+    assert presets == {path.stem for path in (ROOT / "configs" / "pipeline").glob("*.yaml")}
+    assert {f"docs/{name}" for name in re.findall(r"\]\((images/[^)]+)\)", text)} <= made
+
+
 def test_nothing_imports_the_package_as_src() -> None:
     pattern = re.compile(r"^\s*(from|import) src\b", re.MULTILINE)
     files = [*ROOT.glob("*.py"), *(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
