@@ -109,7 +109,7 @@ def program(arguments: Sequence[str]) -> str:
     parser.add_argument("--frames", type=int, nargs="+", default=[0], help="numbers of frames, from 0 (default: 0)")
     parser.add_argument("--labels", nargs="+", help="one for each video; of a single video one for each frame")
     parser.add_argument("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help="of the largest video")
-    parser.add_argument("--column", type=int, metavar="X", help="this column of pixels of all frames, from left to right")
+    parser.add_argument("--column", type=int, metavar="X", help="this column of pixels of all frames")
     parser.add_argument("--zoom", type=int, default=1, help="every pixel so many times, a whole number")
     parser.add_argument("--width", type=int, help="of the picture: a wider one is made smaller")
     parser.add_argument("--quality", type=int, default=90, help="of JPEG, 1 to 100 (default: 90)")

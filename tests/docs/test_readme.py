@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import framewright
 import pytest
+from framewright.cli.edit import EditSection, choose_preset
+from framewright.cli.entry import compose
+from framewright.core.config import parse_section
 from framewright.datamodules.evaluation_sets import EVALUATION_SETS
 from framewright.datamodules.sources import SOURCES
 from framewright.models.overview import networks_table
@@ -43,12 +47,11 @@ def test_the_commands_of_the_gallery_are_understood(tmp_path: Path, monkeypatch:
     for command in commands:
         what, arguments = command[3], command[4:]
         if what == "edit.py":
-            with initialize_config_dir(str(ROOT / "configs"), version_base=None):
-                composed = compose("edit", choose_preset(arguments, ROOT / "configs"))
-            config = parse_section(EditSection, plain(composed))
+            values = compose(ROOT / "configs", "edit", choose_preset(arguments, ROOT / "configs"))
+            config = parse_section(EditSection, values)
             presets.add(config.preset)
-            given = {config.input, config.mask, config.other, config.reference, config.background} - {None}
-            assert given <= made, command
+            given = (config.input, config.mask, config.other, config.reference, config.background)
+            assert {str(name) for name in given if name is not None} <= made, command
             made.add(str(config.output))
         elif "framewright.video.montage" in arguments:
             videos = [name for name in arguments if name.startswith("gallery/")]

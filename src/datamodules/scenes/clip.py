@@ -60,7 +60,7 @@ def clip_settings(frames: int, height: int, width: int) -> SceneSettings:
 
 
 def clip_scene(settings: SceneSettings, seed: int, shake: float = 0.0) -> Scene:
-    """The first scene of a seed whose nearest object stays inside the frame, and by the end has left the place where it was.
+    """The first scene of a seed whose nearest object stays inside the frame and leaves the place where it was.
 
     Args:
         settings: of the scene; its camera does not shake.
