@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import framewright
 import pytest
+from framewright.cli.edit import EditSection, choose_preset
+from framewright.cli.entry import compose
+from framewright.core.config import parse_section
 from framewright.datamodules.evaluation_sets import EVALUATION_SETS
 from framewright.datamodules.sources import SOURCES
 from framewright.models.overview import networks_table
@@ -32,6 +36,31 @@ def test_the_page_of_data_sets_knows_them_all() -> None:
     text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
     for name in {*SOURCES, *EVALUATION_SETS}:
         assert f"`{name}`" in text, name
+
+
+def test_the_commands_of_the_gallery_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("uv run python ")]
+    made: set[str] = set()
+    presets = set()
+    for command in commands:
+        what, arguments = command[3], command[4:]
+        if what == "edit.py":
+            values = compose(ROOT / "configs", "edit", choose_preset(arguments, ROOT / "configs"))
+            config = parse_section(EditSection, values)
+            presets.add(config.preset)
+            given = (config.input, config.mask, config.other, config.reference, config.background)
+            assert {str(name) for name in given if name is not None} <= made, command
+            made.add(str(config.output))
+        elif "framewright.video.montage" in arguments:
+            videos = [name for name in arguments if name.startswith("gallery/")]
+            assert set(videos) <= made, command
+            made.add(arguments[-1])
+        else:
+            made.update(name.removeprefix("out=") for name in arguments if "gallery/" in name)
+    assert presets == {path.stem for path in (ROOT / "configs" / "pipeline").glob("*.yaml")}
+    assert {f"docs/{name}" for name in re.findall(r"\]\((images/[^)]+)\)", text)} <= made
 
 
 def test_nothing_imports_the_package_as_src() -> None:
