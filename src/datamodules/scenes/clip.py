@@ -133,9 +133,9 @@ def write_clip(
         video = stack.enter_context(VideoWriter(path, FPS, (height, width)))
         for time in range(scene.settings.frames):
             frame = scene.render(float(time))
-            levels = frame.composite() * 255
+            levels = frame.composite().astype(np.float64) * 255
             if noise > 0:
-                levels = levels + noise * _noise(seed, time, levels.shape)
+                levels += noise * _noise(seed, time, levels.shape)
             video.write(np.rint(levels).clip(0, 255).astype(np.uint8)[None])
             inside = np.where(frame.alpha(-1) > 0.5, np.uint8(255), np.uint8(0))
             if masks is not None:
@@ -147,7 +147,8 @@ def write_clip(
 def _noise(seed: int, time: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     """Values of mean 0 and deviation 1, nearly Gaussian: NumPy keeps the stream of ``random`` stable, no other."""
     draws: npt.NDArray[np.float64] = position_rng(seed, time, _NOISE).random((3, *shape))
-    return 2 * (draws.sum(0) - 1.5)
+    total: npt.NDArray[np.float64] = draws.sum(0)
+    return 2 * (total - 1.5)
 
 
 @contextlib.contextmanager
