@@ -35,7 +35,7 @@ def pull_push(values: Tensor, known: Tensor, levels: int = 6) -> Tensor:
     if levels < 0:
         raise ValueError(f"levels must be at least 0, got {levels}")
     total, weight = values * known, known
-    finer = []
+    finer: list[tuple[Tensor, Tensor]] = []
     while len(finer) < levels and max(total.shape[2:]) > 1:
         finer.append((total, weight))
         total, weight = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (total, weight))
