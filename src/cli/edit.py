@@ -102,7 +102,7 @@ def edit(values: Mapping[str, Any], group: Group | None = None) -> list[Path]:
     from ..pipeline import Settings, build_pipeline
     from ..video import open_video
     from ..video.encoding import Encoding
-    from .evaluate import choose_device
+    from .device import choose_device
 
     group = group or Group()
     config = parse_section(EditSection, values)

@@ -13,6 +13,7 @@ from ..core.config import Section, parse_section
 from ..core.errors import ConfigError
 from ..core.processes import Group, process_group
 from ..training.config import WandbSection
+from .device import choose_device
 
 if TYPE_CHECKING:
     from ..inference import Method
@@ -237,29 +238,3 @@ def _log(config: EvaluateSection, outcome: Any, written: Any, out: Path) -> None
         run.finish(exit_code=status)
     if (out / "wandb").is_dir():
         print(f"W&B files: {folder_size(out / 'wandb') / 1e6:.1f} MB in {out / 'wandb'}")
-
-
-def choose_device(name: str, group: Group | None = None) -> Any:
-    """The torch device that ``device=`` means (``auto``: a GPU where there is one, one per process of a machine).
-
-    Raises:
-        ConfigError: no such device.
-    """
-    import os
-
-    import torch
-
-    if name == "auto":
-        if not torch.cuda.is_available():
-            return torch.device("cpu")
-        if group is None or group.size == 1:
-            return torch.device("cuda")
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        torch.cuda.set_device(device)
-        return device
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise ConfigError(f"device={name!r} cannot be used: {str(error).splitlines()[0]}") from error
-    return device

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError, FramewrightError
-
-#: written last into a run folder; a run without it is to be continued
-FINISHED = "finished.json"
+from .finished import FINISHED
 
 DESCRIPTION = "Train a network: python train.py experiment=<name> key=value ..."
 

@@ -13,7 +13,7 @@ from ...benchmark.ablation import Ablation, LeftOut, Measurement, Trial, make_ab
 from ...benchmark.results import MethodResult, MetricColumn, MetricResult, ProtocolRecord, read_results
 from ...core.errors import ConfigError, DataError, FramewrightError
 from ...training.run_folder import load_config
-from ..train import FINISHED
+from ..finished import is_finished
 from .folder import SweepFolder, progress_of
 from .plan import Job, label_of, shown_value
 
@@ -100,7 +100,7 @@ def _jobs_of_folders(folder: Path) -> tuple[list[tuple[Job, Path]], list[LeftOut
         settings = {key: flat[run].get(key, "-") for key in keys}
         seed = configs[run].get("seed")
         job = Job(_relative(run, folder), label_of("", settings), settings, seed if isinstance(seed, int) else None, ())
-        if (run / FINISHED).is_file():
+        if is_finished(run):
             finished.append((job, run))
         else:
             left_out.append(LeftOut(job.name, job.setting, f"unfinished: {progress_of(run)}"))

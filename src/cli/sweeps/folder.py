@@ -19,7 +19,7 @@ from typing import Literal
 
 from ...core.errors import ConfigError, DataError
 from ...core.files import make_directory, write_json
-from ..train import FINISHED
+from ..finished import is_finished
 from .plan import Job, Plan
 
 # Windows has no such locks; there two drivers must not share a folder
@@ -113,7 +113,7 @@ class SweepFolder:
 
     def is_finished(self, job: Job) -> bool:
         """Whether the job needs nothing more."""
-        return (self.run(job) / FINISHED).is_file()
+        return is_finished(self.run(job))
 
     def status(self, job: Job) -> Status:
         """How far a job is."""

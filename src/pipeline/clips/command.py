@@ -5,40 +5,30 @@ Its options are ``key=value`` as in the other programs. A value is taken as it s
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ...core.command import run_command
 from ...core.config import Section, check_known, parse_section
-from ...core.errors import ConfigError, FramewrightError
+from ...core.errors import ConfigError
 from .shots import Progress
 from .tools import TOOLS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status: 0, or 2 after one message about what is wrong."""
-    typed = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        if not typed or typed[0] in ("-h", "--help"):
-            print(_overview())
-            return 0
-        name, *rest = typed
-        check_known(name, TOOLS, "tool")
-        if any(argument in ("-h", "--help") for argument in rest):
-            print(_help(name))
-            return 0
-        tool = parse_section(TOOLS[name], _values(rest))
-        print(tool.run(_bar()))
-    except FramewrightError as error:
-        if os.environ.get("FRAMEWRIGHT_TRACEBACK"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(_run, arguments)
+
+
+def _run(arguments: Sequence[str]) -> str:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        return _overview()
+    name, *rest = arguments
+    check_known(name, TOOLS, "tool")
+    if any(argument in ("-h", "--help") for argument in rest):
+        return _help(name)
+    return str(parse_section(TOOLS[name], _values(rest)).run(_bar()))
 
 
 def _values(arguments: Sequence[str]) -> dict[str, Any]:
