@@ -18,24 +18,32 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message} ({self.prog} --help tells more)")
 
 
-def run_command(program: Callable[[Sequence[str]], str], arguments: Sequence[str] | None = None) -> int:
+def run_command(
+    program: Callable[[Sequence[str]], str | None],
+    arguments: Sequence[str] | None = None,
+    interrupted: str = "interrupted",
+) -> int:
     """Run a program and print what it returns.
 
     Args:
-        program: takes the arguments, does everything, and returns a line for the user.
+        program: takes the arguments, does everything, and returns a line for the user, or None.
         arguments: None: those of the process.
+        interrupted: what is said after Ctrl-C.
 
     Returns:
-        The exit status: 0, or 2 after one line about what is wrong (with ``FRAMEWRIGHT_TRACEBACK`` set, the exception).
+        The exit status: 0, 130 after Ctrl-C, or 2 after one line about what is wrong (with ``FRAMEWRIGHT_TRACEBACK``
+        set, the exception instead).
     """
     try:
-        print(program(sys.argv[1:] if arguments is None else arguments))
+        said = program(sys.argv[1:] if arguments is None else arguments)
+        if said is not None:
+            print(said)
     except FramewrightError as error:
         if os.environ.get("FRAMEWRIGHT_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        print(f"\n{interrupted}", file=sys.stderr)
         return 130
     return 0

@@ -155,7 +155,7 @@ class Encoding:
 
         Args:
             pixels: uint8 RGB ``(H, W, 3)``, upright; rows and columns that are missing are repeated at the edge.
-            turn: degrees, clockwise, by which whoever shows the frame turns it.
+            turn: degrees, counter-clockwise, by which whoever shows the frame turns it.
             colour: tags of the video.
         """
         import av

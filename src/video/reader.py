@@ -164,6 +164,7 @@ class FolderReader(VideoReader):
         self._first = None
 
     def probe(self) -> VideoInfo:
+        """What a video of these pictures would be: RGB, 25 frames per second, no sound."""
         seconds = len(self) / float(self.fps)
         return VideoInfo(
             path=self.path,

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...core.errors import ConfigError, FramewrightError, nearest
+from ...core.command import run_command
+from ...core.errors import ConfigError, nearest
 
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "scores": ("masks", "out", "flow", "flow_weights"),
@@ -22,6 +23,10 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
+    return run_command(_run, arguments, "interrupted; what was finished is kept")
+
+
+def _run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     commands: dict[str, Callable[[list[str], Mapping[str, str]], None]] = {
         "scores": _scores,
@@ -29,16 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "masks": _masks,
         "table": _table,
     }
-    try:
-        files, settings = _split(options.command, options.arguments)
-        commands[options.command](files, settings)
-    except FramewrightError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
-        return 130
-    return 0
+    files, settings = _split(options.command, options.arguments)
+    commands[options.command](files, settings)
 
 
 def _split(command: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

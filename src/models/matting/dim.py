@@ -181,6 +181,7 @@ class _Decoder(nn.Module):
         self.deconv1 = nn.Conv2d(channels, 1, 5, padding=2)
 
     def forward(self, x: Tensor, indices: list[Tensor], features: list[Tensor]) -> Tensor:
+        """The logit of alpha ``(B, 1, H, W)``, from the encoder's result, its maxima and its features, finest first."""
         x = self.deconv6_1(x).relu_()
         for level in range(5, 0, -1):
             x = F.max_unpool2d(x, indices[level - 1], [2, 2])

@@ -48,6 +48,7 @@ class ReplaceBackground(MethodStage):
     section: BackgroundSection
 
     def choose(self) -> Chosen:
+        """The matting method; with it the background is opened, and what the stage reads is settled."""
         if self.section.background is None:
             raise ConfigError(f"{self.where} needs a background: a picture, a video, or a colour as [r,g,b]")
         if isinstance(self.section.background, str):
@@ -125,6 +126,7 @@ class Fuse(Stage):
         return [self.pictures.path]
 
     def run(self, chunks: Iterator[Chunk], settings: Settings) -> Iterator[Chunk]:
+        """Each frame in front of the background's frame of the same number, mixed by the soft mask."""
         for chunk in chunks:
             size = (int(chunk.frames.shape[2]), int(chunk.frames.shape[3]))
             others = torch.stack(

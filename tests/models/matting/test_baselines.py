@@ -25,6 +25,19 @@ def test_closed_form_recovers_a_soft_edge() -> None:
     assert (TrimapAlpha()(image, trimap) - alpha).abs().mean() > 10 * (made - alpha).abs().mean()
 
 
+def test_closed_form_around_the_unknown_region_equals_that_of_the_whole_image() -> None:
+    image = torch.rand(1, 3, 72, 96, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    trimap = torch.zeros(1, 1, 72, 96, dtype=torch.float64)
+    trimap[..., 30:52, 50:74] = 0.5
+    trimap[..., 36:46, 56:68] = 1
+    net = ClosedForm(iterations=2000)
+    around, whole = net(image, trimap), net._solve(image, trimap)
+    unknown = trimap == 0.5
+    assert float((around - whole)[unknown].abs().max()) < 1e-3
+    # known pixels are held by a weight, those far away are what they are
+    assert not bool(around[..., :16, :].any())
+
+
 def test_the_matting_laplacian_is_that_of_the_paper() -> None:
     image = torch.rand(1, 3, 4, 5, dtype=torch.float64)
     product, epsilon = _laplacian(image, 1e-3), 1e-3
