@@ -1,6 +1,6 @@
 """What overlapping costs and gains in edit.py, and memory of long videos; run by hand.
 
-Run ``python perf/pipeline.py [--presets upscale ...] [--frames 100] [--memory]``. A clip of 160x96 is made from a
+Run ``python perf/pipeline.py [--presets upscale ...] [--frames 100] [--clip VIDEO] [--memory]``. A clip of 160x96 is made from a
 photograph under a wandering camera with a square that crosses it. Without ``--memory`` every preset runs with its
 baselines one thing after the other and overlapped, in turns; printed are frames per second, the ratio, and the share
 of decoding, computing and encoding. With ``--memory`` every preset runs over 100 and 1,000 frames, each in a process of
@@ -78,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--presets", nargs="*", default=list(presets(Path())))
     parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--clip", type=Path, default=None, help="a video or folder of frames instead; no masks fit it")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--child", default=None, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -91,8 +92,9 @@ def main() -> None:
                     flush=True,
                 )
             return
-        clip = folder / "clip.mp4"
-        make_clip(clip, arguments.frames)
+        clip = arguments.clip or folder / "clip.mp4"
+        if arguments.clip is None:
+            make_clip(clip, arguments.frames)
         if arguments.child:
             with Peak() as found:
                 edit(arguments.child, clip, folder, "files")

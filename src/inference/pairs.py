@@ -16,8 +16,8 @@ Item = TypeVar("Item")
 def pixel_budget_for(device: torch.device) -> int:
     """Pixels in one forward pass where nobody says otherwise.
 
-    For an accelerator about 18 Vimeo frames (256x448), or one frame of full HD; for the CPU 2 Vimeo frames, because what
-    stays in its caches is faster and takes less memory (``perf/passes.py``).
+    For an accelerator about 18 Vimeo frames (256x448), or one frame of full HD; for the CPU 2 Vimeo frames, because
+    what stays in its caches is faster and takes less memory (``perf/passes.py``).
     """
     return 2**18 if device.type == "cpu" else 2**21
 
