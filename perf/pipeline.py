@@ -1,10 +1,10 @@
 """What overlapping costs and gains in edit.py, and memory of long videos; run by hand.
 
-Run ``python perf/pipeline.py [--presets upscale ...] [--frames 100] [--clip VIDEO] [--memory]``. A clip of
-160x96 is made from a photograph under a wandering camera with a square that crosses it. Without ``--memory`` every preset runs with its
-baselines one thing after the other and overlapped, in turns; printed are frames per second, the ratio, and the share
-of decoding, computing and encoding. With ``--memory`` every preset runs over 100 and 1,000 frames, each in a process of
-its own, and the growth of the peak memory is printed.
+Run ``python perf/pipeline.py [--presets upscale ...] [--frames 100] [--clip VIDEO] [--memory]``. A clip of 160x96 is
+made from a photograph under a wandering camera with a square that crosses it. Without ``--memory`` every preset runs
+with its baselines one thing after the other and overlapped, in turns; printed are frames per second, the ratio, and
+the share of decoding, computing and encoding. With ``--memory`` every preset runs over 100 and 1,000 frames, each in a
+process of its own, and the growth of the peak memory is printed.
 """
 
 from __future__ import annotations
