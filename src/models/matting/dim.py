@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...ops.colour_samples import propagate, sampled_matte
+from ...ops.distance import distance_to
 from ...ops.pad import pad_to_multiple
-from ...ops.pull_push import pull_push
 from ...weights import OfficialWeights
 from ..backbones import imagenet
 from ..card import BackboneWeights, CheckpointLayout, ModelCard, PublishedResult
@@ -29,8 +30,9 @@ from .contract import check_trimap, classes_of
 _STRIDE = 32
 _CONVS = (2, 2, 3, 3, 3)  # of VGG16, per resolution
 _UNKNOWN = 128 / 255  # as read from the trimaps of the data set
-_HINTS = 7
-_ALIKE = 0.05  # squared distance of normalised colours
+# where the matte is among the inputs, and how many further planes the two parts take
+_MATTE, _HINTS, _REFINER_HINTS = 4, 4, 9
+_FAR = 24  # pixels
 
 
 class DeepImageMatting(nn.Module):
@@ -43,10 +45,11 @@ class DeepImageMatting(nn.Module):
             3: everything. From 2 on the refined alpha is the result. Weights of every stage load into every other.
         channels: of the first convolutions; 64 in the paper.
         refine_channels: of the refinement.
-        colour_hints: give encoder and refinement seven more channels: the colours of the known foreground and of the
-            known background, spread into the unknown region (:func:`framewright.ops.pull_push`), and the alpha that
-            explains each pixel by the two. Not in the paper; others gave networks whole mattes of classical methods
-            (Cho, Tai and Kweon, ECCV 2016). A small network resolves hair with them that it blurs without.
+        hints: give the network more to go by: the matte of the baseline ``guided_sampling``, how far each pixel is
+            from the known foreground and background (as do Forte and Pitie, "F, B, Alpha Matting", 2020), and, to the
+            refinement, the samples that the matte was made of. The refinement then corrects that matte rather than the
+            decoder's alpha. Not in the paper; others gave networks mattes of classical methods too (Cho, Tai and
+            Kweon, ECCV 2016). A small network resolves hair with them that it blurs without.
 
     Raises:
         ConfigError: an option out of range.
@@ -59,7 +62,7 @@ class DeepImageMatting(nn.Module):
         stage: int = 3,
         channels: int = 64,
         refine_channels: int = 64,
-        colour_hints: bool = False,
+        hints: bool = False,
     ) -> None:
         super().__init__()
         if conv6_kernel not in (1, 3):
@@ -68,11 +71,11 @@ class DeepImageMatting(nn.Module):
             raise ConfigError(f"stage must be 1, 2 or 3, got {stage!r}")
         if channels < 1 or refine_channels < 1:
             raise ConfigError(f"channels and refine_channels must be at least 1, got {channels} and {refine_channels}")
-        self.stage, self.colour_hints = stage, colour_hints
-        planes = 4 + _HINTS if colour_hints else 4
+        self.stage, self.hints = stage, hints
+        planes, refiner_planes = (4 + _HINTS, 4 + _REFINER_HINTS) if hints else (4, 4)
         self.normalise = ImageNetNormalise()
         self.backbone = _Backbone(channels, conv6_kernel, skip, planes)
-        self.refiner = _Refiner(refine_channels, planes)
+        self.refiner = _Refiner(refine_channels, refiner_planes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_uniform_(module.weight)
@@ -81,6 +84,9 @@ class DeepImageMatting(nn.Module):
         # so that the network starts as it would without a trimap, whatever the rest of the layer is loaded with
         with torch.no_grad():
             self.backbone.get_parameter("encoder.layer1.0.weight")[:, 3:4] = 0
+            if hints:
+                # so that the refinement starts from the matte
+                nn.init.zeros_(self.refiner.refine_pred.weight)
         self.backbone.requires_grad_(stage != 2)
         self.refiner.requires_grad_(stage != 1)
 
@@ -96,7 +102,7 @@ class DeepImageMatting(nn.Module):
             ValueError: shapes do not fit.
         """
         outputs = self.training_outputs(image, trimap)
-        return outputs["alpha" if self.stage == 1 else "refined"]
+        return outputs["alpha" if self.stage == 1 else "refined"].clamp(0, 1)
 
     def training_outputs(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
         """``alpha`` ``(B, 1, H, W)`` of the encoder-decoder and, from stage 2 on, ``refined``.
@@ -110,24 +116,26 @@ class DeepImageMatting(nn.Module):
         height, width = image.shape[2:]
         # a mirror needs more than what it mirrors
         mirrored = min(height, width) >= _STRIDE
-        normalised = self.normalise(image)
-        x = torch.cat((normalised, plane), 1)
-        if self.colour_hints:
-            x = torch.cat((x, _hints(normalised, background, foreground)), 1)
+        x = torch.cat((self.normalise(image), plane), 1)
+        if self.hints:
+            x = torch.cat((x, *_hints(image, background, foreground)), 1)
         x, crop = pad_to_multiple(x, _STRIDE, "reflect" if mirrored else "replicate")
         return {name: crop(alpha) for name, alpha in self.predict(x).items()}
 
     def predict(self, x: Tensor) -> dict[str, Tensor]:
-        """As :meth:`training_outputs`, from normalised image, trimap and hints ``(B, 4 or 11, H, W)``.
+        """As :meth:`training_outputs`, from normalised image, trimap and hints ``(B, 4 or 13, H, W)``.
 
         H and W are multiples of 32.
         """
-        raw = self.backbone(x)
+        raw = self.backbone(x[:, : 4 + _HINTS])
         alpha = torch.sigmoid(raw)
         if self.stage == 1:
             return {"alpha": alpha}
-        refined = torch.sigmoid(raw + self.refiner(torch.cat((x[:, :3], alpha, x[:, 4:]), 1)))
-        return {"alpha": alpha, "refined": refined}
+        change = self.refiner(torch.cat((x[:, :3], alpha, x[:, 4:]), 1))
+        if self.hints:
+            # the matte is a good start, and better than what the decoder knows of strands
+            return {"alpha": alpha, "refined": x[:, _MATTE : _MATTE + 1] + change}
+        return {"alpha": alpha, "refined": torch.sigmoid(raw + change)}
 
 
 class _Backbone(nn.Module):
@@ -209,14 +217,16 @@ class _Refiner(nn.Module):
         return out
 
 
-def _hints(image: Tensor, background: Tensor, foreground: Tensor) -> Tensor:
-    """Spread colours of foreground and background, and the alpha that mixes them into the image; ``(B, 7, H, W)``."""
-    front, back = (pull_push(image, known.to(image.dtype)) for known in (foreground, background))
-    axis = front - back
-    along = ((image - back) * axis).sum(1, keepdim=True)
-    # alike colours explain nothing: 0 rather than noise
-    alpha = along / (axis.square().sum(1, keepdim=True) + _ALIKE)
-    return torch.cat((front, back, alpha.clamp(0, 1)), 1)
+def _hints(image: Tensor, background: Tensor, foreground: Tensor) -> tuple[Tensor, ...]:
+    """A matte, three planes about the place of each pixel and five about its samples, ``(B, 1, H, W)`` each."""
+    front, back = (distance_to(known, _FAR) for known in (foreground, background))
+    between = back / (front + back).clamp(min=1e-3)
+    samples = sampled_matte(image, foreground, background)
+    matte = propagate(image, samples, foreground, background)
+    # in the units of normalised colours
+    contrast = samples.contrast / 0.225
+    about_samples = (samples.mean, samples.alpha, samples.spread, samples.fit, contrast)
+    return matte, between, front / _FAR, back / _FAR, *about_samples
 
 
 _ENCODER, _REFINER = "backbone.encoder.layer1.0.weight", "refiner.refine_pred.weight"
@@ -261,7 +271,7 @@ def _from_vgg16(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _fits_vgg16(options: Mapping[str, Any]) -> bool:
-    return bool(options["channels"] == 64 and not options["colour_hints"])
+    return bool(options["channels"] == 64 and not options["hints"])
 
 
 _TABLE = "mmagic, README of its DIM model, Composition-1k"

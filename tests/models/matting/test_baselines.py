@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from framewright.core.errors import ConfigError
+from framewright.datamodules.scenes import ScenesEvaluation
 from framewright.models.matting.baselines import BackgroundSubtraction, GrabCut, TrimapAlpha
 from framewright.models.matting.closed_form import ClosedForm, _laplacian
+from framewright.models.matting.guided_sampling import GuidedSampling
 from torch import Tensor
 
 
@@ -36,6 +38,29 @@ def test_closed_form_around_the_unknown_region_equals_that_of_the_whole_image() 
     assert float((around - whole)[unknown].abs().max()) < 1e-3
     # known pixels are held by a weight, those far away are what they are
     assert not bool(around[..., :16, :].any())
+
+
+def test_guided_sampling_recovers_a_soft_edge_and_needs_nothing_known() -> None:
+    image, alpha, trimap = soft_disc()
+    net = GuidedSampling()
+    made = net(image, trimap)
+    assert (made - alpha).abs().max() < 0.03
+    for value in (0.0, 0.5, 1.0):
+        one_class = torch.full_like(trimap, value)
+        torch.testing.assert_close(net(image, one_class), one_class, atol=1e-4, rtol=0)
+    with pytest.raises(ConfigError, match="rounds=0"):
+        GuidedSampling(rounds=0)
+
+
+def test_guided_sampling_makes_as_good_a_matte_as_closed_form() -> None:
+    video = ScenesEvaluation("scenes_val_v1", "matting", videos=1)[0]
+    frame, trimap, alpha = video.frames[4:5], video.truth["trimap"][4:5], video.truth["alpha"][4:5]
+    unknown = (trimap > 0) & (trimap < 1)
+
+    def error(made: Tensor) -> float:
+        return float((made - alpha).abs()[unknown].mean())
+
+    assert error(GuidedSampling()(frame, trimap)) < min(0.2 * error(trimap), 1.1 * error(ClosedForm(60)(frame, trimap)))
 
 
 def test_the_matting_laplacian_is_that_of_the_paper() -> None:

@@ -51,28 +51,49 @@ def test_stages_train_their_part_and_share_weights() -> None:
         torch.testing.assert_close(nets[3](image, trimap), outputs["refined"])
 
 
-def test_colour_hints_reach_both_parts_and_need_no_known_foreground() -> None:
-    net = DeepImageMatting(**TINY_DIM, colour_hints=True)  # type: ignore[arg-type]
-    assert net.get_parameter("backbone.encoder.layer1.0.weight").shape[1] == 11
-    assert net.get_parameter("refiner.refine_conv1.weight").shape[1] == 11
+def test_hints_reach_both_parts_and_need_no_known_foreground() -> None:
+    net = DeepImageMatting(**TINY_DIM, hints=True)  # type: ignore[arg-type]
+    # samples go to the refinement alone
+    assert net.get_parameter("backbone.encoder.layer1.0.weight").shape[1] == 8
+    assert net.get_parameter("refiner.refine_conv1.weight").shape[1] == 13
     image, trimap = example()
     for known in (trimap, torch.full_like(trimap, 0.5), torch.zeros_like(trimap), torch.ones_like(trimap)):
         outputs = net.training_outputs(image, known)
         assert outputs["refined"].shape == trimap.shape
         assert bool(outputs["refined"].isfinite().all())
-    outputs["refined"].sum().backward()
+    sum(outputs.values()).sum().backward()  # type: ignore[union-attr]
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
-def test_hints_tell_a_strand_from_what_is_behind_it() -> None:
-    image = torch.tensor([0.2, 0.6, 0.3]).view(1, 3, 1, 1).expand(1, 3, 48, 64).clone()
-    trimap = torch.full((1, 1, 48, 64), 0.5)
-    trimap[..., :20], trimap[..., 44:] = 1, 0
-    image[..., :20] = torch.tensor([0.9, 0.1, 0.2]).view(3, 1, 1)
-    image[:, :, 24, 20:40] = torch.tensor([0.9, 0.1, 0.2]).view(3, 1)
-    hint = _hints(image, trimap == 0, trimap == 1)[0, 6]
-    assert float(hint[24, 20:40].min()) > 0.9
-    assert float(hint[10, 24:44].max()) < 0.1
+def test_refinement_of_hints_starts_from_their_matte() -> None:
+    net = DeepImageMatting(**TINY_DIM, hints=True)  # type: ignore[arg-type]
+    image, trimap = example()
+    with torch.no_grad():
+        matte = create_model("guided_sampling")(image, trimap)
+        torch.testing.assert_close(net(image, trimap), matte)
+        net.refiner.refine_pred.bias.fill_(2.0)
+        # learning needs values beyond, results are within
+        assert float(net.training_outputs(image, trimap)["refined"].max()) > 1
+        assert float(net(image, trimap).max()) == 1
+
+
+def test_hints_are_in_the_order_that_weights_know() -> None:
+    image, trimap = torch.zeros(1, 3, 32, 64), torch.full((1, 1, 32, 64), 0.5)
+    image[..., 32:] = 1
+    trimap[..., :20], trimap[..., 44:] = 0, 1
+    matte, between, front, back, mean, alpha, spread, fit, contrast = (
+        plane[0, 0, 16] for plane in _hints(image, trimap == 0, trimap == 1)
+    )
+    assert between[[19, 44]].tolist() == [0, 1]
+    assert between[25] == pytest.approx(6 / 25)
+    assert front[[44, 40, 0]].tolist() == pytest.approx([0, 4 / 24, 1])
+    assert back[[19, 23, 63]].tolist() == pytest.approx([0, 4 / 24, 1])
+    for plane in (matte, mean, alpha):
+        assert plane[31] == pytest.approx(0, abs=1e-3)
+        assert plane[32] == pytest.approx(1, abs=1e-3)
+    assert float(spread.max()) < 1e-2
+    assert float(fit.min()) > 0.99
+    assert contrast[30] == pytest.approx(3**0.5 / 0.225, rel=1e-3)
 
 
 def test_a_checkpoint_without_refinement_loads_and_changes_nothing(tmp_path: Path) -> None:
