@@ -226,7 +226,8 @@ def _hints(image: Tensor, background: Tensor, foreground: Tensor) -> tuple[Tenso
     # in the units of normalised colours
     contrast = samples.contrast / 0.225
     about_samples = (samples.mean, samples.alpha, samples.spread, samples.fit, contrast)
-    return matte, between, front / _FAR, back / _FAR, *about_samples
+    planes = (matte, between, front / _FAR, back / _FAR, *about_samples)
+    return tuple(plane.to(image.dtype) for plane in planes)
 
 
 _ENCODER, _REFINER = "backbone.encoder.layer1.0.weight", "refiner.refine_pred.weight"

@@ -65,6 +65,13 @@ def test_hints_reach_both_parts_and_need_no_known_foreground() -> None:
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
+def test_hints_have_the_precision_of_the_network() -> None:
+    net = DeepImageMatting(**TINY_DIM, hints=True).bfloat16()  # type: ignore[arg-type]
+    image, trimap = example()
+    with torch.no_grad():
+        assert net(image.bfloat16(), trimap.bfloat16()).dtype == torch.bfloat16
+
+
 def test_refinement_of_hints_starts_from_their_matte() -> None:
     net = DeepImageMatting(**TINY_DIM, hints=True)  # type: ignore[arg-type]
     image, trimap = example()
