@@ -193,13 +193,13 @@ def test_a_pipeline_is_a_method_of_a_benchmark() -> None:
 @pytest.mark.parametrize(
     ("chosen", "options"),
     [
-        ({}, None),
+        ({}, {"iterations": 60}),
         ({"baseline": "closed_form", "options": {"iterations": 7}}, {"iterations": 7}),
         ({"baseline": "grabcut"}, None),
         ({"network": "grabcut"}, None),
     ],
 )
-def test_the_matting_method_can_be_chosen(chosen: dict[str, Any], options: dict[str, int] | None) -> None:
+def test_defaults_are_those_of_one_baseline(chosen: dict[str, Any], options: dict[str, int] | None) -> None:
     pipeline = build_pipeline("test", {"mask": {"box": BOX}, "replace_background": {"background": [0, 0, 0], **chosen}})
     stage = pipeline.stages[-1]
     assert isinstance(stage, MethodStage)
