@@ -41,7 +41,7 @@ def make_clip(path: Path, frames: int) -> None:
 
 
 def presets(clip: Path) -> dict[str, dict[str, Any]]:
-    """The stages of every preset with its baselines, and what they need."""
+    """The stages of every preset with its baselines, one of them with another one, and what they need."""
     mask, green = {"box": BOX, "grow": 2, "smooth": 1}, {"background": [0, 255, 0]}
     return {
         "upscale": {"upscale": True},
@@ -51,6 +51,7 @@ def presets(clip: Path) -> dict[str, dict[str, Any]]:
         "enhance": {"denoise": True, "stabilize": True, "upscale": True},
         "remove_object": {"mask": mask, "inpaint": True},
         "replace_background": {"mask": mask, "replace_background": green},
+        "guided_sampling": {"mask": mask, "replace_background": {**green, "baseline": "guided_sampling"}},
         "fusion": {
             "motion": True,
             "retime": {"motion": True},

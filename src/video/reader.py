@@ -199,6 +199,7 @@ class FolderReader(VideoReader):
         first, self._first = self._first, None
 
         def fill(place: int, index: int) -> None:
+            """Read one frame into its place; a frame of another size is a VideoError that names its file."""
             image = first if index == 0 and first is not None else self._image(index)
             if image.shape[:2] != self.size:
                 height, width = self.size
